@@ -4,7 +4,7 @@
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 add_library(lierne_warnings INTERFACE)
-target_compile_options(lierne_warnings INTERFACE -Wall -Wextra -Wpedantic -Werror -Winvalid-pch
+target_compile_options(lierne_warnings INTERFACE -Wall -Wextra -Werror -Winvalid-pch
                                                  -Wno-error=invalid-pch -Wno-missing-field-initializers)
 
 find_program(LIERNE_CCACHE ccache)
