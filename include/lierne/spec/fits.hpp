@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which sizes of a record fit each other, and which plans they can be cut by.
+#pragma once
+
+#include "lierne/spec/block.hpp"
+#include "lierne/spec/plan.hpp"
+
+namespace lierne {
+
+namespace detail {
+
+// A piece of the user's own has none of the library's fields; it answers for itself inside its layer.
+template <class Mixer>
+constexpr bool heads_divide_width(Mixer const& mixer, int width) {
+  if constexpr (requires { mixer.heads; }) return mixer.heads >= 1 && width >= mixer.heads && width % mixer.heads == 0;
+  return true;
+}
+template <class Mixer>
+constexpr bool keys_divide_heads(Mixer const& mixer) {
+  if constexpr (requires { mixer.keys(); }) return mixer.heads >= 1 && mixer.keys() >= 1 && mixer.heads % mixer.keys() == 0;
+  return true;
+}
+template <class Mixer, class Position>
+constexpr bool head_size_is_even(Mixer const& mixer, Position const&, int width) {
+  if constexpr (requires { mixer.head_size(width); } && std::same_as<Position, Rope>) {
+    return mixer.heads < 1 || mixer.head_size(width) % 2 == 0;
+  }
+  return true;
+}
+template <class Position>
+constexpr bool rotation_is_possible(Position const& position) {
+  if constexpr (requires { position.base; }) {
+    return position.base > 0 && position.scaling.factor >= 0 &&
+           (position.scaling.factor == 0 || (position.scaling.low > 0 && position.scaling.original > 0));
+  }
+  return true;
+}
+template <class Channel>
+constexpr bool hidden_is_positive(Channel const& channel, int width) {
+  if constexpr (requires { channel.multiple_of; }) {
+    return channel.multiple_of >= 1 && channel.hidden >= 0 && channel.hidden_size(width) >= 1;
+  }
+  return true;
+}
+template <class Mixer>
+constexpr bool tensor_divides_heads(Mixer const& mixer, int tensor) {
+  if constexpr (requires { mixer.keys(); }) {
+    return mixer.keys() >= 1 && mixer.heads % tensor == 0 && mixer.keys() % tensor == 0;
+  }
+  return true;
+}
+template <class Channel>
+constexpr bool tensor_divides_hidden(Channel const& channel, int width, int tensor) {
+  if constexpr (requires { channel.hidden_size(width); }) return channel.hidden_size(width) % tensor == 0;
+  return true;
+}
+
+/// True if `rule(block record)` holds for every layer of the spec.
+template <class Spec, class Rule>
+constexpr bool all_blocks(Spec const& spec, Rule rule) {
+  bool all = true;
+  for_each_block(spec, [&](auto const& block, int) { all = all && rule(block); });
+  return all;
+}
+
+struct Fit {
+  bool sizes, heads, keys, head_size, rotation, hidden, plan, tensor_heads, tensor_hidden, tensor_vocab;
+  constexpr bool all() const {
+    return sizes && heads && keys && head_size && rotation && hidden && plan && tensor_heads && tensor_hidden &&
+           tensor_vocab;
+  }
+};
+
+template <class Spec>
+constexpr Fit fit(Spec const& spec, Plan plan) {
+  int const tensor = plan.tensor < 1 ? 1 : plan.tensor;
+  auto const all = [&](auto rule) { return all_blocks(spec, rule); };
+  return {.sizes = spec.layers >= 1 && spec.width >= 1 && spec.vocab >= 1,
+          .heads = all([](auto const& b) { return heads_divide_width(b.mixer, b.width); }),
+          .keys = all([](auto const& b) { return keys_divide_heads(b.mixer); }),
+          .head_size = all([](auto const& b) { return head_size_is_even(b.mixer, b.position, b.width); }),
+          .rotation = all([](auto const& b) { return rotation_is_possible(b.position); }),
+          .hidden = all([](auto const& b) { return hidden_is_positive(b.channel, b.width); }),
+          .plan = well_formed(plan),
+          .tensor_heads = all([&](auto const& b) { return tensor_divides_heads(b.mixer, tensor); }),
+          .tensor_hidden = all([&](auto const& b) { return tensor_divides_hidden(b.channel, b.width, tensor); }),
+          .tensor_vocab = spec.vocab % tensor == 0};
+}
+
+/// The messages of a model's entry: instantiated first, so that a reader sees one of these lines before anything else.
+template <auto spec, Plan plan>
+struct CheckedSpec {
+  static constexpr Fit fit = detail::fit(spec, plan);
+  static_assert(fit.sizes, "Model: .layers, .width and .vocab must be at least 1 (give all three in the Decoder)");
+  static_assert(fit.heads, "Model: mixer.heads must divide width (choose heads so that width % heads == 0)");
+  static_assert(fit.keys, "Model: mixer.kv_heads must divide heads (choose kv_heads so that heads % kv_heads == 0)");
+  static_assert(fit.head_size,
+                "Model: the head size width / heads must be even under a Rope (change heads, or use NoPosition)");
+  static_assert(fit.rotation,
+                "Model: position.base must be positive and its scaling factor at least 0 (see Rope, RopeScaling)");
+  static_assert(fit.hidden,
+                "Model: channel.hidden and multiple_of must be positive (leave hidden 0 for Llama's rule)");
+  static_assert(fit.plan,
+                "Model: plan degrees must be at least 1, and only one of replicate and shard may be rest (fix the Plan)");
+  static_assert(fit.tensor_heads,
+                "Model: plan.tensor must divide heads and kv_heads (lower plan.tensor, or change the mixer)");
+  static_assert(fit.tensor_hidden,
+                "Model: plan.tensor must divide the channel's hidden size (lower plan.tensor, or set channel.hidden)");
+  static_assert(fit.tensor_vocab,
+                "Model: plan.tensor must divide vocab (pad vocab to a multiple, or lower plan.tensor)");
+  static constexpr bool value = true;
+};
+
+}  // namespace detail
+
+/// Whether the record's sizes fit each other and the plan's compile-time degrees cut them evenly.
+/// The same conditions stop `Model<spec, plan>`, each with its own message.
+/// Example: `static_assert(fits(gpt, plan));`
+template <class... Slots>
+constexpr bool fits(Decoder<Slots...> const& spec, Plan plan = Plan{}) {
+  return detail::fit(spec, plan).all();
+}
+
+/// Whether, besides, `world` processes can take the plan's degrees exactly.
+template <class... Slots>
+constexpr bool fits(Decoder<Slots...> const& spec, Plan plan, int world) {
+  return fits(spec, plan) && fits(plan, world);
+}
+
+}  // namespace lierne

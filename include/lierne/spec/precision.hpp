@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The records of precisions: the dtype of master weights and of products.
+#pragma once
+
+#include <string>
+
+#include "lierne/core/roles.hpp"
+
+namespace lierne {
+
+/// A floating-point format that a record can name without LibTorch.
+enum class Float { bfloat16, float32, float64 };
+
+constexpr int bytes_of(Float format) { return format == Float::bfloat16 ? 2 : format == Float::float32 ? 4 : 8; }
+constexpr char const* name(Float format) {
+  constexpr char const* names[] = {"bfloat16", "float32", "float64"};
+  return names[static_cast<int>(format)];
+}
+
+/// Master weights in one format, products in another. Norms, softmax, rotary angles, the loss and gradients between
+/// micro-batches stay in the master format.
+template <Float master_, Float compute_>
+struct Precision {
+  static constexpr Role role = Role::precision;
+  static constexpr Float master = master_;
+  static constexpr Float compute = compute_;
+  std::string name() const { return lierne::name(compute); }
+  friend constexpr bool operator==(Precision const&, Precision const&) = default;
+};
+
+using Float32 = Precision<Float::float32, Float::float32>;
+using Float64 = Precision<Float::float64, Float::float64>;
+/// float32 master weights, bfloat16 products.
+using BFloat16 = Precision<Float::float32, Float::bfloat16>;
+
+}  // namespace lierne

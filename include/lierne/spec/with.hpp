@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// A record with some of its slots or sizes replaced: the step from one variant to the next.
+#pragma once
+
+#include "lierne/core/fixed_string.hpp"
+#include "lierne/spec/decoder.hpp"
+
+namespace lierne {
+
+/// A size of a Decoder by name, made by `field`.
+template <FixedString name>
+struct Field {
+  int value = 0;
+};
+
+/// Names a size for `with`: layers, width or vocab. Errors (compile time): an unknown name.
+/// Example: `with(gpt, field<"width">(512))`.
+template <FixedString name>
+constexpr Field<name> field(int value) {
+  static_assert(name == "layers" || name == "width" || name == "vocab",
+                "field: the name must be a size of Decoder (layers, width or vocab; slots are replaced by their piece)");
+  return {value};
+}
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_field = false;
+template <FixedString name>
+inline constexpr bool is_field<Field<name>> = true;
+
+template <FixedString name, class Change>
+constexpr int size_or(int current, Change const& change) {
+  if constexpr (std::same_as<Change, Field<name>>) return change.value;
+  return current;
+}
+template <class Slot, class Change>
+constexpr auto piece_or(Slot const& current, Change const& change) {
+  if constexpr (Fills<Change, Slot::role>) {
+    return change;
+  } else {
+    return current;
+  }
+}
+
+template <class... Slots, class Change>
+constexpr auto with_one(Decoder<Slots...> const& spec, Change const& change) {
+  static_assert(Piece<Change> || is_field<Change>,
+                "with: each change must be a piece of a slot or a field (with(spec, NoPosition{}, field<\"width\">(512)))");
+  return Decoder{.layers = size_or<"layers">(spec.layers, change),
+                 .width = size_or<"width">(spec.width, change),
+                 .vocab = size_or<"vocab">(spec.vocab, change),
+                 .mixer = piece_or(spec.mixer, change),
+                 .position = piece_or(spec.position, change),
+                 .mask = piece_or(spec.mask, change),
+                 .channel = piece_or(spec.channel, change),
+                 .norm = piece_or(spec.norm, change),
+                 .scaling = piece_or(spec.scaling, change),
+                 .precision = piece_or(spec.precision, change)};
+}
+
+}  // namespace detail
+
+/// The record with each change made, left to right; a piece goes to the slot of its role.
+/// Errors (compile time): a change that is neither a piece nor a field.
+/// Example: `constexpr auto nope = with(gpt, NoPosition{}, BFloat16{}, field<"layers">(12));`
+template <class... Slots>
+constexpr auto with(Decoder<Slots...> const& spec) {
+  return spec;
+}
+template <class... Slots, class Change, class... Changes>
+constexpr auto with(Decoder<Slots...> const& spec, Change const& change, Changes const&... changes) {
+  return with(detail::with_one(spec, change), changes...);
+}
+
+}  // namespace lierne
