@@ -5,5 +5,6 @@
 #include "lierne/core/error.hpp"
 #include "lierne/core/fixed_string.hpp"
 #include "lierne/core/hash.hpp"
+#include "lierne/core/number.hpp"
 #include "lierne/core/random.hpp"
 #include "lierne/core/roles.hpp"

@@ -2,6 +2,7 @@
 // The exceptions of the library, one type per cause, and the check that throws them.
 #pragma once
 
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -38,11 +39,13 @@ struct LaunchError : Error {
   using Error::Error;
 };
 
-/// Joins values into one message. Numerics: values print as `operator<<` prints them.
+/// Joins values into one message. Numerics: values print as `operator<<` prints them in the C locale.
 /// Example: `message("expected ", 4, " files, found ", n)`.
 template <class... Parts>
+  requires(sizeof...(Parts) > 0)
 std::string message(Parts const&... parts) {
   std::ostringstream text;
+  text.imbue(std::locale::classic());  // a host program's locale must not group the digits of a shape
   (text << ... << parts);
   return text.str();
 }
@@ -50,6 +53,7 @@ std::string message(Parts const&... parts) {
 /// Throws `E` with the joined message unless `holds`. The message is built only on failure.
 /// Example: `check<FileError>(in.good(), path, ": cannot be opened")`.
 template <class E = ArgumentError, class... Parts>
+  requires(sizeof...(Parts) > 0)
 void check(bool holds, Parts const&... parts) {
   if (!holds) [[unlikely]] throw E(message(parts...));
 }

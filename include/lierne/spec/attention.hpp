@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "lierne/core/roles.hpp"
 
@@ -14,6 +15,7 @@ namespace lierne {
 /// Errors (compile time): heads must divide the width, kv_heads must divide heads, d must be even under a Rope.
 struct Attention {
   static constexpr Role role = Role::mixer;
+  static constexpr std::string_view module_name = "attention";  ///< of its parameters below a block
 
   int heads = 8;
   int kv_heads = 0;  ///< 0: as many as heads (multi-head attention)
@@ -22,8 +24,7 @@ struct Attention {
   constexpr int head_size(int width) const { return width / heads; }
   /// Weights of wq, wk, wv and wo.
   constexpr std::int64_t parameters(int width) const {
-    std::int64_t const d = head_size(width);
-    return 2 * width * heads * d + 2 * width * keys() * d;
+    return std::int64_t{2} * width * head_size(width) * (heads + keys());
   }
   /// Training FLOPs a token spends on the score and value products at sequence length S, causality not discounted.
   constexpr double sequence_flops(int width, double sequence) const {

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
+#include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
 namespace lierne {
@@ -14,6 +16,7 @@ namespace lierne {
 /// rounded up to `multiple_of`. Source: torchtitan models/llama3.
 struct SwiGlu {
   static constexpr Role role = Role::channel;
+  static constexpr std::string_view module_name = "feed_forward";  ///< of its parameters below a block
 
   int hidden = 0;         ///< 0: by the rule
   double multiplier = 0;  ///< 0: none
@@ -27,7 +30,12 @@ struct SwiGlu {
   }
   /// Weights of w1, w2 and w3.
   constexpr std::int64_t parameters(int width) const { return 3LL * width * hidden_size(width); }
-  std::string name() const { return "swiglu" + (hidden ? " " + std::to_string(hidden) : std::string{}); }
+  /// Example: `swiglu`, `swiglu 1408`, `swiglu x1.3 by 1024`.
+  std::string name() const {
+    if (hidden != 0) return "swiglu " + std::to_string(hidden);
+    return "swiglu" + (multiplier != 0 ? " x" + number(multiplier) : std::string{}) +
+           (multiple_of != 256 ? " by " + std::to_string(multiple_of) : std::string{});
+  }
   friend constexpr bool operator==(SwiGlu const&, SwiGlu const&) = default;
 };
 

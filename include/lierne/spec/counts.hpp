@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "lierne/core/error.hpp"
 #include "lierne/spec/fits.hpp"
 
 namespace lierne {
@@ -64,8 +65,13 @@ constexpr double flops_per_token(Decoder<Slots...> const& spec, double sequence)
 
 /// Bytes that one process holds between steps under a plan without `rest`: master weights and `fields` values of
 /// optimizer state for each (AdamW: 2), evenly cut. Gradients, activations and buffers come on top.
+/// Errors: ArgumentError if the plan has a `rest` (take `resolved(plan, world)`) or a degree below 1.
 template <class... Slots>
 constexpr double bytes(Decoder<Slots...> const& spec, Plan plan = Plan{}, int fields = 2) {
+  if (!well_formed(plan) || plan.replicate == rest || plan.shard == rest) {
+    throw ArgumentError("bytes: the plan's degrees must all be 1 or more, found " + to_string(plan) +
+                        " (give it resolved(plan, world))");
+  }
   auto const count = parameters(spec);
   double const width = bytes_of(decltype(spec.precision)::master);
   // Norms are whole on every tensor rank; all other weights are cut along both axes.

@@ -2,6 +2,9 @@
 // Which sizes of a record fit each other, and which plans they can be cut by.
 #pragma once
 
+#include <concepts>
+#include <type_traits>
+
 #include "lierne/spec/block.hpp"
 #include "lierne/spec/plan.hpp"
 
@@ -9,49 +12,64 @@ namespace lierne {
 
 namespace detail {
 
-// A piece of the user's own has none of the library's fields; it answers for itself inside its layer.
+// A piece of the user's own answers for itself inside its layer; one that has all of Attention's sizes (SwiGlu's) keeps
+// their rules. No rule may fail to evaluate, whatever the sizes: the messages of CheckedSpec depend on it.
+template <class Mixer>
+concept HasHeads = requires(Mixer const& mixer) {
+  { mixer.heads } -> std::convertible_to<int>;
+  { mixer.keys() } -> std::convertible_to<int>;
+  { mixer.head_size(1) } -> std::convertible_to<int>;
+};
+template <class Channel>
+concept HasHidden = requires(Channel const& channel) {
+  { channel.hidden_size(1) } -> std::convertible_to<int>;
+};
+
 template <class Mixer>
 constexpr bool heads_divide_width(Mixer const& mixer, int width) {
-  if constexpr (requires { mixer.heads; }) return mixer.heads >= 1 && width >= mixer.heads && width % mixer.heads == 0;
+  if constexpr (HasHeads<Mixer>) return mixer.heads >= 1 && width >= mixer.heads && width % mixer.heads == 0;
   return true;
 }
 template <class Mixer>
 constexpr bool keys_divide_heads(Mixer const& mixer) {
-  if constexpr (requires { mixer.keys(); }) return mixer.heads >= 1 && mixer.keys() >= 1 && mixer.heads % mixer.keys() == 0;
+  if constexpr (HasHeads<Mixer>) return mixer.heads >= 1 && mixer.keys() >= 1 && mixer.heads % mixer.keys() == 0;
   return true;
 }
 template <class Mixer, class Position>
 constexpr bool head_size_is_even(Mixer const& mixer, Position const&, int width) {
-  if constexpr (requires { mixer.head_size(width); } && std::same_as<Position, Rope>) {
+  if constexpr (HasHeads<Mixer> && std::same_as<Position, Rope>) {
     return mixer.heads < 1 || mixer.head_size(width) % 2 == 0;
   }
   return true;
 }
 template <class Position>
 constexpr bool rotation_is_possible(Position const& position) {
-  if constexpr (requires { position.base; }) {
-    return position.base > 0 && position.scaling.factor >= 0 &&
-           (position.scaling.factor == 0 || (position.scaling.low > 0 && position.scaling.original > 0));
+  if constexpr (std::same_as<Position, Rope>) {
+    auto const& [factor, low, high, original] = position.scaling;
+    return position.base > 0 && factor >= 0 && (factor == 0 || (low > 0 && high >= low && original > 0));
   }
   return true;
 }
 template <class Channel>
 constexpr bool hidden_is_positive(Channel const& channel, int width) {
-  if constexpr (requires { channel.multiple_of; }) {
-    return channel.multiple_of >= 1 && channel.hidden >= 0 && channel.hidden_size(width) >= 1;
+  if constexpr (std::same_as<Channel, SwiGlu>) {
+    // 8/3 · width · multiplier stays below 2^31.
+    bool const rule_can_be_asked = channel.multiple_of >= 1 && channel.hidden >= 0 && channel.multiplier >= 0 &&
+                                   (channel.multiplier + 1) * width < 8e8;
+    return rule_can_be_asked && channel.hidden_size(width) >= 1;
   }
   return true;
 }
 template <class Mixer>
 constexpr bool tensor_divides_heads(Mixer const& mixer, int tensor) {
-  if constexpr (requires { mixer.keys(); }) {
-    return mixer.keys() >= 1 && mixer.heads % tensor == 0 && mixer.keys() % tensor == 0;
-  }
+  if constexpr (HasHeads<Mixer>) return mixer.heads % tensor == 0 && mixer.keys() % tensor == 0;
   return true;
 }
 template <class Channel>
 constexpr bool tensor_divides_hidden(Channel const& channel, int width, int tensor) {
-  if constexpr (requires { channel.hidden_size(width); }) return channel.hidden_size(width) % tensor == 0;
+  if constexpr (HasHidden<Channel>) {
+    return !hidden_is_positive(channel, width) || channel.hidden_size(width) % tensor == 0;
+  }
   return true;
 }
 
@@ -87,9 +105,16 @@ constexpr Fit fit(Spec const& spec, Plan plan) {
           .tensor_vocab = spec.vocab % tensor == 0};
 }
 
+template <class T>
+inline constexpr bool is_decoder = false;
+template <class... Slots>
+inline constexpr bool is_decoder<Decoder<Slots...>> = true;
+
 /// The messages of a model's entry: instantiated first, so that a reader sees one of these lines before anything else.
 template <auto spec, Plan plan>
 struct CheckedSpec {
+  static_assert(is_decoder<std::remove_cvref_t<decltype(spec)>>,
+                "Model: the first argument must be a Decoder (constexpr Decoder gpt{...}; then Model<gpt>)");
   static constexpr Fit fit = detail::fit(spec, plan);
   static_assert(fit.sizes, "Model: .layers, .width and .vocab must be at least 1 (give all three in the Decoder)");
   static_assert(fit.heads, "Model: mixer.heads must divide width (choose heads so that width % heads == 0)");
@@ -97,9 +122,9 @@ struct CheckedSpec {
   static_assert(fit.head_size,
                 "Model: the head size width / heads must be even under a Rope (change heads, or use NoPosition)");
   static_assert(fit.rotation,
-                "Model: position.base must be positive and its scaling factor at least 0 (see Rope, RopeScaling)");
+                "Model: position.base must be positive, its scaling factor at least 0 and low at most high (see RopeScaling)");
   static_assert(fit.hidden,
-                "Model: channel.hidden and multiple_of must be positive (leave hidden 0 for Llama's rule)");
+                "Model: channel.hidden must be positive, by itself or by its rule (see SwiGlu: hidden, multiplier, multiple_of)");
   static_assert(fit.plan,
                 "Model: plan degrees must be at least 1, and only one of replicate and shard may be rest (fix the Plan)");
   static_assert(fit.tensor_heads,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
 namespace lierne {
@@ -17,7 +18,7 @@ struct RmsNorm {
   double epsilon = 1e-5;
 
   constexpr std::int64_t parameters(int width) const { return width; }
-  std::string name() const { return "rmsnorm"; }
+  std::string name() const { return epsilon == 1e-5 ? "rmsnorm" : "rmsnorm " + number(epsilon); }
   friend constexpr bool operator==(RmsNorm const&, RmsNorm const&) = default;
 };
 

@@ -2,6 +2,7 @@
 // The record of a parallelism plan: how many processes stand along each axis of the mesh.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace lierne {
@@ -31,21 +32,23 @@ constexpr bool well_formed(Plan plan) {
 }
 
 /// The plan with `rest` replaced by what `world` processes leave; degrees whose product is not `world` where they
-/// cannot fit.
+/// cannot fit. A plan that is not well formed comes back as it is.
 constexpr Plan resolved(Plan plan, int world) {
-  if (plan.replicate == rest) plan.replicate = world / (plan.shard * plan.tensor);
-  if (plan.shard == rest) plan.shard = world / (plan.replicate * plan.tensor);
+  if (!well_formed(plan)) return plan;
+  auto const left_by = [world](std::int64_t a, int b) { return static_cast<int>(world / (a * b)); };
+  if (plan.replicate == rest) plan.replicate = left_by(plan.shard, plan.tensor);
+  if (plan.shard == rest) plan.shard = left_by(plan.replicate, plan.tensor);
   return plan;
 }
 
 /// Processes that a plan without `rest` needs.
-constexpr int processes(Plan plan) { return plan.replicate * plan.shard * plan.tensor; }
+constexpr std::int64_t processes(Plan plan) { return std::int64_t{plan.replicate} * plan.shard * plan.tensor; }
 
 /// Whether `world` processes can take the plan's degrees exactly.
 constexpr bool fits(Plan plan, int world) {
-  if (!well_formed(plan)) return false;
+  if (!well_formed(plan) || world < 1) return false;
   auto const whole = resolved(plan, world);
-  return well_formed(whole) && whole.replicate != 0 && whole.shard != 0 && processes(whole) == world;
+  return well_formed(whole) && processes(whole) == world;
 }
 
 /// Example: `replicate 1, shard 4, tensor 2`.

@@ -2,9 +2,9 @@
 // The records of position encodings: rotary or none.
 #pragma once
 
-#include <sstream>
 #include <string>
 
+#include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
 namespace lierne {
@@ -32,10 +32,11 @@ struct Rope {
   RopeScaling scaling{};
 
   std::string name() const {
-    std::ostringstream text;
-    text << "rope " << base;
-    if (scaling.factor != 0) text << " scaled " << scaling.factor;
-    return text.str();
+    auto const& [factor, low, high, original] = scaling;
+    return "rope " + number(base) +
+           (factor == 0 ? std::string{}
+                        : " scaled " + number(factor) + " (" + number(low) + ", " + number(high) + ", " +
+                              std::to_string(original) + ")");
   }
   friend constexpr bool operator==(Rope const&, Rope const&) = default;
 };

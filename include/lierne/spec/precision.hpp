@@ -24,7 +24,11 @@ struct Precision {
   static constexpr Role role = Role::precision;
   static constexpr Float master = master_;
   static constexpr Float compute = compute_;
-  std::string name() const { return lierne::name(compute); }
+  /// The compute format, and the master format where it is not the usual one (float32, float64 for float64).
+  std::string name() const {
+    constexpr Float usual = compute == Float::float64 ? Float::float64 : Float::float32;
+    return lierne::name(compute) + (master == usual ? std::string{} : std::string{" on "} + lierne::name(master));
+  }
   friend constexpr bool operator==(Precision const&, Precision const&) = default;
 };
 

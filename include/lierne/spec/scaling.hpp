@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
 namespace lierne {
@@ -18,7 +19,12 @@ struct Standard {
   double deviation = 0.02;
   double embedding_deviation = 1.0;
 
-  std::string name() const { return "standard"; }
+  /// Example: `standard`, `standard 0.01 embedding 0.5 by layers`: what differs from the defaults.
+  std::string name() const {
+    return "standard" + (deviation != 0.02 ? " " + number(deviation) : std::string{}) +
+           (embedding_deviation != 1 ? " embedding " + number(embedding_deviation) : std::string{}) +
+           (by_depth ? "" : " by layers");
+  }
   friend constexpr bool operator==(Standard const&, Standard const&) = default;
 };
 
