@@ -52,7 +52,8 @@ if(NOT TARGET lierne::libtorch)
   endif()
   add_library(lierne::libtorch INTERFACE IMPORTED GLOBAL)
   target_include_directories(lierne::libtorch SYSTEM INTERFACE
-    "${_lierne_root}/include" "${_lierne_root}/include/torch/csrc/api/include")
+    "${_lierne_root}/include" "${_lierne_root}/include/torch/csrc/api/include"
+    "${CMAKE_CURRENT_LIST_DIR}/gloo") # declarations of the Gloo headers that the wheel does not ship
   target_compile_definitions(lierne::libtorch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
   foreach(_lierne_library IN LISTS _lierne_libraries)
     find_library(_lierne_${_lierne_library} NAMES ${_lierne_library} PATHS "${_lierne_root}/lib" NO_DEFAULT_PATH REQUIRED)

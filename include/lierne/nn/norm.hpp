@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Normalisation layers.
+#pragma once
+
+#include "lierne/nn/layer_of.hpp"
+#include "lierne/spec/block.hpp"
+#include "lierne/tensor/members.hpp"
+
+namespace lierne {
+
+/// The layer of `RmsNorm`. Math: x / √(mean(x²) + epsilon) ⊙ weight over the last dimension.
+/// Numerics: computed in the weight's (master) dtype; the result is rounded once to `compute`.
+template <auto block>
+struct RmsNormLayer {
+  Parameter weight{.shape = {block.width}, .initial = Initial::ones(), .read_as = ReadAs::master};
+
+  static void members(auto& self, auto&& visit) { visit("weight", self.weight); }
+
+  Tensor operator()(Tensor const& x, Dtype compute) const {
+    auto const& w = weight();
+    return at::rms_norm(x.to(w.scalar_type()), {block.width}, w, block.norm.epsilon).to(compute);
+  }
+};
+
+template <>
+struct LayerOf<RmsNorm> {
+  template <auto block>
+  using layer = RmsNormLayer<block>;
+};
+
+}  // namespace lierne

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gated feed-forward layer.
+#pragma once
+
+#include "lierne/mesh/placement.hpp"
+#include "lierne/nn/layer_of.hpp"
+#include "lierne/nn/linear.hpp"
+#include "lierne/spec/block.hpp"
+
+namespace lierne {
+
+/// The layer of `SwiGlu`. Math: w2(silu(w1 x) ⊙ w3 x). Shapes: x [B, L, D] → [B, L, D], hidden size F.
+/// Under tensor parallelism each rank holds F/t hidden units and yields a summand. Source: torchtitan models/llama3.
+template <auto block>
+struct SwiGluLayer {
+  static constexpr std::int64_t hidden = block.channel.hidden_size(block.width);
+
+  using output = Partial;
+
+  Linear w1 = make_linear(block.width, hidden, Initial::truncated_normal(block.scaling.deviation), 0);
+  Linear w2;  // its deviation falls with depth, as w3's
+  Linear w3;
+
+  static SwiGluLayer make(double residual_deviation) {
+    return {.w2 = make_linear(hidden, block.width, Initial::truncated_normal(residual_deviation), 1),
+            .w3 = make_linear(block.width, hidden, Initial::truncated_normal(residual_deviation), 0)};
+  }
+  static void members(auto& self, auto&& visit) {
+    visit("w1", self.w1);
+    visit("w2", self.w2);
+    visit("w3", self.w3);
+  }
+
+  Tensor operator()(Tensor const& x_BLD) const { return w2(at::silu(w1(x_BLD)) * w3(x_BLD)); }
+};
+
+template <>
+struct LayerOf<SwiGlu> {
+  template <auto block>
+  using layer = SwiGluLayer<block>;
+};
+
+}  // namespace lierne

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The walk over a module: every parameter with its fully qualified name.
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+#include <variant>
+
+#include "lierne/tensor/parameter.hpp"
+
+namespace lierne {
+
+namespace detail {
+
+struct IgnoreMember {
+  template <class T>
+  void operator()(std::string_view, T&&) const {}
+};
+
+}  // namespace detail
+
+/// Satisfied if and only if `M` names its members: `static void members(auto& self, auto&& visit)` calls
+/// `visit("name", self.name)` once for each data member, in the order of their first values.
+/// Satisfied by `Linear`, `Block<...>`, and any aggregate of parameters and modules with such a function.
+template <class M>
+concept Module = requires(M& module) { M::members(module, detail::IgnoreMember{}); };
+
+namespace detail {
+
+struct AnyMember {
+  template <class T>
+  constexpr operator T() const;
+};
+
+/// The number of data members of an aggregate, found by how many initializers it takes.
+template <class M, class... Members>
+consteval int member_count() {
+  if constexpr (requires { M{Members{}..., AnyMember{}}; }) {
+    return member_count<M, Members..., AnyMember>();
+  } else {
+    return sizeof...(Members);
+  }
+}
+
+inline std::string join_name(std::string const& prefix, std::string_view name) {
+  return prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
+}
+
+}  // namespace detail
+
+/// Calls `visit(name, parameter)` for every parameter below `module`, in the order of declaration; names are joined
+/// with dots, elements of a vector are named by their index. A variant stands for its content.
+/// Errors: `ArgumentError` when an aggregate's `members` names fewer or more members than it has: a parameter that the
+/// walk misses would never be trained.
+template <class M, class Visit>
+void walk(M& module, Visit&& visit, std::string const& prefix = {}) {
+  using Plain = std::remove_const_t<M>;
+  if constexpr (std::same_as<Plain, Parameter>) {
+    visit(prefix, module);
+  } else if constexpr (Module<Plain>) {
+    int named = 0;
+    Plain::members(module, [&](std::string_view name, auto& member) {
+      ++named;
+      walk(member, visit, detail::join_name(prefix, name));
+    });
+    if constexpr (std::is_aggregate_v<Plain>) {
+      constexpr int declared = detail::member_count<Plain>();
+      check(named == declared, prefix.empty() ? "module" : prefix, ": members() names ", named, " of the ", declared,
+            " data members (name every member, so that none goes untrained)");
+    }
+  } else if constexpr (requires { std::visit([](auto&) {}, module); }) {
+    std::visit([&](auto& content) { walk(content, visit, prefix); }, module);
+  } else if constexpr (requires { module.begin()->index(); }) {
+    int index = 0;
+    for (auto& element : module) walk(element, visit, detail::join_name(prefix, std::to_string(index++)));
+  }
+}
+
+/// The parameters below a module, in the order of the walk.
+template <class M>
+std::vector<Parameter*> parameters_of(M& module) {
+  std::vector<Parameter*> all;
+  walk(module, [&](std::string const&, Parameter& parameter) { all.push_back(&parameter); });
+  return all;
+}
+
+}  // namespace lierne

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fixtures of the original program: the records of their models, and their weights put into a model.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include "lierne/checkpoint/safetensors.hpp"
+#include "lierne/nn/nn.hpp"
+
+namespace golden {
+
+using namespace lierne;
+
+/// llama3_gqa: plain first values, no rotary scaling.
+inline constexpr Decoder gqa{.layers = 3,
+                             .width = 64,
+                             .vocab = 128,
+                             .mixer = Attention{.heads = 4, .kv_heads = 2},
+                             .position = Rope{.base = 5e5},
+                             .channel = SwiGlu{.multiple_of = 16}};
+/// llama3_gqa_scaled: perturbed weights, scaled rotations.
+inline constexpr auto gqa_scaled =
+    with(gqa, Rope{.base = 5e5, .scaling = {.factor = 8, .low = 1, .high = 4, .original = 64}});
+/// llama3_gqa_scaled_f64: the same kind at width 48, in float64.
+inline constexpr auto gqa_scaled_f64 = with(gqa_scaled, field<"width">(48), Float64{});
+
+inline std::string path(std::string const& name) { return LIERNE_GOLDEN "/" + name + ".safetensors"; }
+
+/// Copies this process's box of each of the file's tensors `prefix + name` into the model.
+template <class M>
+void load(M& model, SafeTensors const& file, std::string const& prefix = "w0/") {
+  NoGrad guard;
+  model.walk([&](std::string const& name, Parameter& p) {
+    auto const whole = file.tensor(prefix + name);
+    REQUIRE(whole.sizes() == at::IntArrayRef(p.shape));
+    p.owned.copy_(lierne::detail::narrow_to(whole, p.box));
+  });
+}
+
+inline double max_abs(Tensor const& a, Tensor const& b) {
+  REQUIRE(a.sizes() == b.sizes());
+  return (a.to(float64) - b.to(float64)).abs().max().item<double>();
+}
+/// ‖a − b‖ / ‖b‖.
+inline double relative(Tensor const& a, Tensor const& b) {
+  REQUIRE(a.sizes() == b.sizes());
+  return ((a.to(float64) - b.to(float64)).norm() / b.to(float64).norm()).item<double>();
+}
+
+}  // namespace golden
