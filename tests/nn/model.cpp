@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lierne/nn/model.hpp"
 
-#include "golden_model.hpp"
+#include "nn/golden_model.hpp"
 
 using namespace lierne;
 

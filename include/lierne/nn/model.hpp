@@ -123,7 +123,7 @@ std::vector<Unit> const& Model<spec, plan>::units() {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     units_.push_back({.name = "layers." + std::to_string(l), .parameters = parameters_of(layers_[l])});
   }
-  units_.push_back({.name = "output", .parameters = parameters_of(norm_)});
+  units_.push_back({.name = "output", .parameters = parameters_of(norm_), .last = true});
   units_.back().parameters.push_back(&output_.weight);
   units_of_ = this;
   return units_;

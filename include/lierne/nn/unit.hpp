@@ -13,6 +13,7 @@ namespace lierne {
 struct Unit {
   std::string name;
   std::vector<Parameter*> parameters;
+  bool last = false;  ///< runs last in forward, so first in backward
 };
 
 /// Fills the materialised parts of a unit before it runs and lets go of them after.

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frees and restores the memory behind a tensor while its handles and its place in the graph stay.
+#pragma once
+
+#include "lierne/tensor/tensor.hpp"
+
+namespace lierne {
+
+/// Gives the memory of `tensor`, and of all its views, back to its allocator. Reading it before `restore_storage` is an
+/// error of the caller's that nothing detects.
+inline void free_storage(Tensor const& tensor) {
+  auto* storage = tensor.storage().unsafeGetStorageImpl();
+  storage->set_data_ptr_noswap(c10::DataPtr(nullptr, storage->device()));
+  storage->set_nbytes(0);
+}
+
+/// Gives `tensor` and its views memory again, with no values in it. The tensor covers its storage from the start.
+inline void restore_storage(Tensor const& tensor) {
+  auto* storage = tensor.storage().unsafeGetStorageImpl();
+  auto const bytes = static_cast<std::size_t>(tensor.nbytes());
+  storage->set_data_ptr_noswap(storage->allocator()->allocate(bytes));
+  storage->set_nbytes(bytes);
+}
+
+/// Whether the memory has been freed.
+inline bool storage_is_free(Tensor const& tensor) { return tensor.numel() != 0 && tensor.storage().nbytes() == 0; }
+
+}  // namespace lierne
