@@ -31,9 +31,9 @@ Pattern pattern_of(std::string_view regex, std::string_view file);
 std::size_t piece_length(Pattern pattern, std::string_view text, std::size_t at);
 
 /// Calls visit(piece) for each piece of the text in order.
-/// Example: `for_each_piece(Pattern::llama3, "Hello world", visit)` visits "Hello" and " world".
+/// Example: `pretokenize(Pattern::llama3, "Hello world", visit)` visits "Hello" and " world".
 template <class Visit>
-void for_each_piece(Pattern pattern, std::string_view text, Visit&& visit) {
+void pretokenize(Pattern pattern, std::string_view text, Visit&& visit) {
   for (std::size_t at = 0; at < text.size();) {
     auto const length = piece_length(pattern, text, at);
     visit(text.substr(at, length));

@@ -144,7 +144,7 @@ inline void Tokenizer::encode(std::string_view text, std::vector<TokenId>& ids, 
 inline void Tokenizer::encode_text(std::string_view text, std::vector<TokenId>& ids, PieceCache& cache) const {
   std::string spaced;
   if (settings_.prefix_space && text.front() != ' ') text = spaced = " " + std::string{text};
-  for_each_piece(settings_.pattern, text, [&](std::string_view piece) { settings_.bpe.encode(piece, ids, cache); });
+  pretokenize(settings_.pattern, text, [&](std::string_view piece) { settings_.bpe.encode(piece, ids, cache); });
 }
 
 }  // namespace lierne

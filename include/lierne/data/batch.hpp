@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stage that gives batches without end: inputs and labels as tensors, sharded over ranks, from a position that
+// can be saved.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "lierne/core/error.hpp"
+#include "lierne/core/hash.hpp"
+#include "lierne/data/stage.hpp"
+#include "lierne/tensor/tensor.hpp"
+
+namespace lierne {
+
+/// The rows of one rank of a global batch.
+/// Shapes: tokens and labels [rows, L], int64; labels[r][t] follows tokens[r][t], or is -100 where there is none.
+struct Batch {
+  Tensor tokens, labels;
+  std::int64_t valid = 0;         ///< labels of these rows that are tokens
+  std::int64_t global_valid = 0;  ///< the same for the rows of all ranks: what the sum of losses is divided by
+  std::int64_t bytes = 0;         ///< bytes of text that these rows' labels stand for; a special token counts 0
+};
+
+/// Where a stream of batches stands: the next window of an epoch, whatever the number of ranks. `data` says of which
+/// data; 0 says nothing.
+struct Position {
+  std::int64_t epoch = 0, index = 0;
+  std::uint64_t data = 0;
+  bool operator==(Position const&) const = default;
+};
+
+/// The part of every batch that belongs to one rank.
+struct Shard {
+  std::int64_t rank = 0, world = 1;
+};
+
+namespace detail {
+
+/// Rows of a batch, filled window by window.
+class BatchRows {
+ public:
+  BatchRows(std::int64_t rows, std::int64_t length) : window_(static_cast<std::size_t>(length) + 1), length_{length} {
+    batch_.tokens = at::empty({rows, length}, int64);
+    batch_.labels = at::empty({rows, length}, int64);
+    tokens_ = batch_.tokens.mutable_data_ptr<std::int64_t>();
+    labels_ = batch_.labels.mutable_data_ptr<std::int64_t>();
+  }
+
+  std::span<TokenId> window() { return window_; }
+
+  /// Takes over `window()` as the next row.
+  template <class Tokenizer>
+  void add(Tokenizer const& tokenizer) {
+    for (std::size_t t = 0; t + 1 < window_.size(); ++t) {
+      auto const label = window_[t + 1];
+      *tokens_++ = window_[t] == ignored ? 0 : window_[t];
+      *labels_++ = label;
+      if (label == ignored) continue;
+      ++batch_.valid;
+      batch_.bytes += static_cast<std::int64_t>(tokenizer.text_bytes(label));
+    }
+  }
+
+  Batch finish(std::int64_t global_valid) {
+    batch_.global_valid = global_valid;
+    return std::move(batch_);
+  }
+
+ private:
+  std::vector<TokenId> window_;
+  std::int64_t length_;
+  Batch batch_;
+  std::int64_t* tokens_;
+  std::int64_t* labels_;
+};
+
+inline void check_shard(std::int64_t rows, Shard shard) {
+  check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world, "batch: expected a rank in [0, world), found rank ",
+        shard.rank, " of ", shard.world);
+  check(rows % shard.world == 0, "batch: expected a batch that divides among ", shard.world, " ranks, found ", rows,
+        " (the size is that of all ranks together)");
+}
+
+}  // namespace detail
+
+/// The held-out text as a fixed list of batches that holds every label exactly once. The last one is padded with rows
+/// without labels, so that all ranks have the same shapes and the same number of batches.
+/// Example: `for (std::int64_t i = 0; i < held.size(); ++i) loss += f(held[i]);`
+template <class HeldOut, class Text>
+class Evaluation {
+ public:
+  Evaluation(HeldOut windows, Text text, std::int64_t batch, Shard shard)
+      : windows_{std::move(windows)}, text_{std::move(text)}, batch_{batch}, shard_{shard} {
+    check(batch >= 1, "validation: expected a batch of at least 1 window, found ", batch);
+    detail::check_shard(batch, shard);
+  }
+
+  /// Batches; 0 where nothing is held out.
+  std::int64_t size() const { return (windows_.size() + batch_ - 1) / batch_; }
+
+  Batch operator[](std::int64_t index) const {
+    auto const rows = batch_ / shard_.world;
+    detail::BatchRows out{rows, windows_.length()};
+    std::int64_t valid = 0;
+    for (std::int64_t row = 0; row < batch_; ++row) {
+      auto const window = index * batch_ + row;
+      bool const exists = window < windows_.size();
+      if (exists) valid += windows_.valid(window);
+      if (row / rows != shard_.rank) continue;
+      if (exists) {
+        windows_.read(window, out.window());
+      } else {
+        std::ranges::fill(out.window(), ignored);
+      }
+      out.add(text_.tokenizer());
+    }
+    return out.finish(valid);
+  }
+
+ private:
+  HeldOut windows_;
+  Text text_;
+  std::int64_t batch_;
+  Shard shard_;
+};
+
+/// Batches without end, an input range. Windows follow each other in the order of the source; a batch at the end of an
+/// epoch takes its last rows from the next one, so that each window comes exactly once an epoch.
+template <WindowSource Source>
+class Batched {
+ public:
+  Batched(Source source, std::int64_t batch) : source_{std::move(source)}, batch_{batch} {}
+
+  /// This rank's rows of the next global batch: rows [rank * B / world, (rank + 1) * B / world).
+  Batch next() {
+    auto const rows = batch_ / shard_.world;
+    detail::BatchRows out{rows, length()};
+    for (std::int64_t row = 0; row < batch_; ++row) {
+      if (row / rows == shard_.rank) {
+        source_.read(epoch_, index_, out.window());
+        out.add(text().tokenizer());
+      }
+      if (++index_ == source_.size()) ++epoch_, index_ = 0;
+    }
+    return out.finish(batch_ * length());
+  }
+
+  /// Gives this rank its rows. Batches stay the same as a whole: B is the size of all ranks together.
+  /// Errors: ArgumentError where B does not divide by the world size.
+  void shard(Shard shard) {
+    detail::check_shard(batch_, shard);
+    shard_ = shard;
+  }
+
+  /// Where the next batch starts.
+  Position position() const { return {epoch_, index_, fingerprint()}; }
+
+  /// Goes on from a saved position.
+  /// Errors: ArgumentError where the position lies outside the epoch or belongs to other text, windows or order.
+  void seek(Position position) {
+    check(position.data == 0 || position.data == fingerprint(), "resume: expected a position in data ", fingerprint(),
+          ", found one of data ", position.data, " (text, tokenizer, window length or seed has changed)");
+    check(position.epoch >= 0 && position.index >= 0 && position.index < source_.size(), "resume: expected a window in [0, ",
+          source_.size(), "), found epoch ", position.epoch, ", window ", position.index);
+    epoch_ = position.epoch;
+    index_ = position.index;
+  }
+
+  /// The held-out text in batches of `batch` windows of all ranks together, as many as in training where it is 0.
+  auto validation(std::int64_t batch = 0) const {
+    using HeldOut = std::remove_cvref_t<decltype(source_.held_out())>;
+    return Evaluation<HeldOut, std::remove_cvref_t<decltype(text())>>{source_.held_out(), text(), batch ? batch : batch_, shard_};
+  }
+
+  std::int64_t length() const { return source_.length(); }     ///< tokens a row
+  std::int64_t batch_size() const { return batch_; }           ///< rows of all ranks together
+  std::int64_t epoch_size() const { return source_.size(); }   ///< windows an epoch
+  std::uint64_t fingerprint() const { return source_.fingerprint(); }
+  auto const& text() const { return source_.text(); }
+
+  struct iterator {
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = Batch;
+    using difference_type = std::ptrdiff_t;
+    Batched* stream;
+    Batch batch;
+    Batch const& operator*() const { return batch; }
+    iterator& operator++() {
+      batch = stream->next();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+  };
+  iterator begin() { return {this, next()}; }
+  std::unreachable_sentinel_t end() const { return {}; }
+
+ private:
+  Source source_;
+  std::int64_t batch_, epoch_ = 0, index_ = 0;
+  Shard shard_;
+};
+
+struct BatchStage {
+  using pipe_role = DataRole;
+  std::int64_t size;
+  explicit BatchStage(std::int64_t s) : size{s} {}
+  template <class Source>
+  auto operator()(Source&& source) const {
+    static_assert(WindowSource<std::remove_cvref_t<Source>>,
+                  "batch: the source must give windows (put pack(L) before batch(B))");
+    return Batched<std::remove_cvref_t<Source>>{std::forward<Source>(source), size};
+  }
+};
+
+/// Batches of `size` windows, of all data-parallel ranks together.
+/// Errors: ArgumentError for a size below 1.
+/// Example: `auto data = text(folder, tokenizer) | pack(1024) | shuffle(42) | batch(32); auto first = data.next();`
+inline BatchStage batch(std::int64_t size) {
+  check(size >= 1, "batch: expected at least 1 window, found ", size);
+  return BatchStage{size};
+}
+
+}  // namespace lierne
