@@ -55,12 +55,17 @@ if(NOT TARGET lierne::libtorch)
     "${_lierne_root}/include" "${_lierne_root}/include/torch/csrc/api/include"
     "${CMAKE_CURRENT_LIST_DIR}/gloo") # declarations of the Gloo headers that the wheel does not ship
   target_compile_definitions(lierne::libtorch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+  set(_lierne_link "-Wl,--no-as-needed,-L${_lierne_root}/lib")
   foreach(_lierne_library IN LISTS _lierne_libraries)
-    find_library(_lierne_${_lierne_library} NAMES ${_lierne_library} PATHS "${_lierne_root}/lib" NO_DEFAULT_PATH REQUIRED)
-    list(APPEND _lierne_files "${_lierne_${_lierne_library}}")
+    if(NOT EXISTS "${_lierne_root}/lib/lib${_lierne_library}.so")
+      message(FATAL_ERROR "lierne: ${_lierne_root}/lib has no lib${_lierne_library}.so (is the torch wheel one for this platform?)")
+    endif()
+    string(APPEND _lierne_link ",-l${_lierne_library}")
   endforeach()
   # Kernels register themselves when their library loads: no symbol of libtorch_cuda needs to be named for it to matter.
-  target_link_libraries(lierne::libtorch INTERFACE -Wl,--no-as-needed ${_lierne_files} -Wl,--as-needed)
+  # By name, not by path: CMake would warn that LibTorch's own libgomp hides the compiler's, which is what is wanted, for
+  # two OpenMP runtimes in one process would each start their threads.
+  target_link_libraries(lierne::libtorch INTERFACE "${_lierne_link},--as-needed")
   # RPATH, not RUNPATH: the CUDA wheels that libtorch_cpu needs are found through this one, also from a build folder.
   target_link_options(lierne::libtorch INTERFACE "-Wl,-rpath,${_lierne_root}/lib" -Wl,--disable-new-dtags)
   if(LIERNE_CUDA)

@@ -6,11 +6,10 @@ find_package(OpenMP REQUIRED COMPONENTS CXX) # at::parallel_for runs on one thre
 
 add_library(lierne INTERFACE)
 add_library(lierne::lierne ALIAS lierne)
-set_target_properties(lierne PROPERTIES EXPORT_NAME lierne)
 target_compile_features(lierne INTERFACE cxx_std_20)
 target_include_directories(lierne INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
-# The imported SDK stays out of the exported file: an installed lierne finds its own (lierne_libtorch.cmake).
-target_link_libraries(lierne INTERFACE $<BUILD_INTERFACE:lierne::libtorch> OpenMP::OpenMP_CXX Threads::Threads
-                                       ${CMAKE_DL_LIBS})
-# A fused multiply-add chosen by the compiler differs between a loop's body and its tail; see docs/numerics.md.
+# What is found on this machine stays out of the exported file: an installed lierne finds its own.
+target_link_libraries(lierne INTERFACE $<BUILD_INTERFACE:lierne::libtorch> $<BUILD_INTERFACE:lierne::dependencies>
+                                       OpenMP::OpenMP_CXX Threads::Threads ${CMAKE_DL_LIBS})
+# A fused multiply-add that the compiler chooses differs between a loop's body and its tail.
 target_compile_options(lierne INTERFACE -ffp-contract=off)
