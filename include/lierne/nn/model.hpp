@@ -33,6 +33,8 @@ class Model {
  public:
   static constexpr Dtype master = dtype(decltype(spec.precision)::master);
   static constexpr Dtype compute = dtype(decltype(spec.precision)::compute);
+  static constexpr auto record = spec;
+  static constexpr Plan plan_record = plan;
 
   Model();
 
