@@ -2,6 +2,7 @@
 // The split of a text into pieces before byte-pair merges: two patterns as matchers written by hand.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -43,6 +44,13 @@ void pretokenize(Pattern pattern, std::string_view text, Visit&& visit) {
 
 namespace detail {
 
+/// The classes of ASCII by themselves: most of most texts, found with one load.
+inline constexpr auto ascii_class = [] {
+  std::array<CodeClass, 128> classes{};
+  for (std::size_t code = 0; code < 128; ++code) classes[code] = code_class(static_cast<char32_t>(code));
+  return classes;
+}();
+
 /// A place in the text with the code point there; `length` 0 at the end.
 struct Cursor {
   std::string_view text;
@@ -60,10 +68,27 @@ struct Cursor {
   void read() {
     length = 0;
     if (at >= text.size()) return;
+    if (auto const byte = static_cast<unsigned char>(text[at]); byte < 0x80) {
+      code = byte;
+      length = 1;
+      kind = ascii_class[byte];
+      return;
+    }
     auto const point = code_point(text, at);
     code = point.code;
     length = point.length;
     kind = code_class(code);
+  }
+  /// Past a run of one class; ASCII in a loop of its own.
+  template <bool (*belongs)(CodeClass)>
+  std::size_t skip() {
+    for (;; at += length) {
+      while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80 &&
+             belongs(ascii_class[static_cast<unsigned char>(text[at])]))
+        ++at;
+      read();
+      if (done() || !belongs(kind)) return at;
+    }
   }
   bool done() const { return length == 0; }
   bool letter() const { return !done() && is_letter(kind); }
@@ -108,10 +133,7 @@ inline std::size_t llama3_piece(Cursor const start) {
   if (auto const length = contraction(start, true)) return length;
   Cursor c = start;
   if (!c.letter() && !c.number() && !c.newline()) c.next();
-  if (c.letter()) {
-    while (c.letter()) c.next();
-    return c.at - start.at;
-  }
+  if (c.letter()) return c.skip<is_letter>() - start.at;
   c = start;
   if (c.number()) {
     for (int digits = 0; digits < 3 && c.number(); ++digits) c.next();
@@ -119,7 +141,7 @@ inline std::size_t llama3_piece(Cursor const start) {
   }
   if (c.code == ' ') c.next();
   if (c.other()) {
-    while (c.other()) c.next();
+    c.skip<is_other>();
     while (c.newline()) c.next();
     return c.at - start.at;
   }
@@ -130,13 +152,9 @@ inline std::size_t gpt2_piece(Cursor const start) {
   if (auto const length = contraction(start, false)) return length;
   Cursor c = start;
   if (c.code == ' ') c.next();
-  auto const run = [&](bool (Cursor::*belongs)() const) {
-    while ((c.*belongs)()) c.next();
-    return c.at - start.at;
-  };
-  if (c.letter()) return run(&Cursor::letter);
-  if (c.number()) return run(&Cursor::number);
-  if (c.other()) return run(&Cursor::other);
+  if (c.letter()) return c.skip<is_letter>() - start.at;
+  if (c.number()) return c.skip<is_number>() - start.at;
+  if (c.other()) return c.skip<is_other>() - start.at;
   return spaces(start, false);
 }
 
