@@ -54,8 +54,8 @@ template <class Channel>
 constexpr bool hidden_is_positive(Channel const& channel, int width) {
   if constexpr (std::same_as<Channel, SwiGlu>) {
     // 8/3 · width · multiplier stays below 2^31.
-    bool const rule_can_be_asked = channel.multiple_of >= 1 && channel.hidden >= 0 && channel.multiplier >= 0 &&
-                                   (channel.multiplier + 1) * width < 8e8;
+    bool const rule_can_be_asked = width >= 1 && channel.multiple_of >= 1 && channel.hidden >= 0 &&
+                                   channel.multiplier >= 0 && (channel.multiplier + 1) * width < 8e8;
     return rule_can_be_asked && channel.hidden_size(width) >= 1;
   }
   return true;
@@ -122,11 +122,11 @@ struct CheckedSpec {
   static_assert(fit.head_size,
                 "Model: the head size width / heads must be even under a Rope (change heads, or use NoPosition)");
   static_assert(fit.rotation,
-                "Model: position.base must be positive, its scaling factor at least 0 and low at most high (see RopeScaling)");
+                "Model: position.base must be positive, scaling.factor at least 0, low at most high (see RopeScaling)");
   static_assert(fit.hidden,
-                "Model: channel.hidden must be positive, by itself or by its rule (see SwiGlu: hidden, multiplier, multiple_of)");
+                "Model: channel.hidden must be positive, given or by rule (see SwiGlu: multiplier, multiple_of)");
   static_assert(fit.plan,
-                "Model: plan degrees must be at least 1, and only one of replicate and shard may be rest (fix the Plan)");
+                "Model: plan degrees must be at least 1, and replicate and shard not both rest (fix the Plan)");
   static_assert(fit.tensor_heads,
                 "Model: plan.tensor must divide heads and kv_heads (lower plan.tensor, or change the mixer)");
   static_assert(fit.tensor_hidden,

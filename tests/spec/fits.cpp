@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lierne/spec/fits.hpp"
+
+#include <doctest/doctest.h>
+
+#include <climits>
+#include <limits>
+
+#include "lierne/spec/with.hpp"
+
+using namespace lierne;
+
+constexpr Decoder gpt{.layers = 2, .width = 64, .vocab = 96, .mixer = Attention{.heads = 8, .kv_heads = 2}};
+static_assert(fits(gpt) && fits(gpt, Plan{.shard = rest}) && fits(gpt, Plan{.tensor = 2}));
+static_assert(detail::CheckedSpec<gpt, Plan{.shard = rest, .tensor = 2}>::value);
+
+// Sizes.
+static_assert(!fits(with(gpt, field<"layers">(0))) && !fits(with(gpt, field<"width">(0))));
+static_assert(!fits(with(gpt, field<"vocab">(0))) && !fits(with(gpt, field<"layers">(-1))) && !fits(Decoder{}));
+
+// Heads.
+static_assert(!fits(with(gpt, field<"width">(60))) && fits(with(gpt, field<"width">(48))));
+static_assert(!fits(with(gpt, Attention{.heads = 8, .kv_heads = 3})));
+static_assert(!fits(with(gpt, Attention{.heads = 2, .kv_heads = 4})));
+static_assert(!fits(with(gpt, Attention{.heads = 0})) && !fits(with(gpt, Attention{.heads = -8})));
+static_assert(!fits(with(gpt, Attention{.heads = 8, .kv_heads = -2})) && !fits(with(gpt, Attention{.heads = 128})));
+
+// The head size may be odd where nothing is rotated, and only there.
+constexpr auto odd = with(gpt, field<"width">(40));
+static_assert(!fits(odd) && fits(with(odd, NoPosition{})) && !fits(with(odd, every<2>(NoPosition{}, Rope{}))));
+static_assert(fits(with(odd, every<1>(NoPosition{}, Rope{}))), "a Rope that no layer takes asks for nothing");
+static_assert(fits(with(odd, field<"layers">(1), every_from_first<2>(NoPosition{}, Rope{}))), "nor one past the end");
+
+// Rotation and hidden size.
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+static_assert(!fits(with(gpt, Rope{.base = 0})) && !fits(with(gpt, Rope{.base = not_a_number})));
+static_assert(fits(with(gpt, Rope{.scaling = llama31_scaling})) && !fits(with(gpt, Rope{.scaling = {.factor = -1}})));
+static_assert(!fits(with(gpt, Rope{.scaling = {.factor = 8, .low = 4, .high = 1}})));
+static_assert(fits(with(gpt, Rope{.scaling = {.factor = 16, .low = 1, .high = 1}})), "Llama 4's: a step, not a blend");
+static_assert(!fits(with(gpt, SwiGlu{.hidden = -1})) && !fits(with(gpt, SwiGlu{.multiplier = -1})));
+
+// The plan.
+static_assert(!fits(gpt, Plan{.replicate = rest, .shard = rest}) && !fits(gpt, Plan{.tensor = 0}));
+static_assert(!fits(gpt, Plan{.tensor = 4}), "two key heads cannot be cut in four");
+static_assert(!fits(with(gpt, SwiGlu{.hidden = 97}), Plan{.tensor = 2}) && fits(with(gpt, SwiGlu{.hidden = 97})));
+static_assert(!fits(with(gpt, field<"vocab">(97)), Plan{.tensor = 2}) && fits(with(gpt, field<"vocab">(97))));
+static_assert(fits(gpt, Plan{.shard = rest, .tensor = 2}, 8) && !fits(gpt, Plan{.shard = rest, .tensor = 2}, 7));
+
+// A piece of one's own may have some of the library's fields and mean something else by them.
+struct OwnMixer {
+  static constexpr auto role = Role::mixer;
+  int heads = 7;
+};
+struct OwnScan {
+  static constexpr auto role = Role::mixer;
+  constexpr int head_size(int) const { return 3; }
+  constexpr int keys() const { return 5; }
+};
+struct OwnPosition {
+  static constexpr auto role = Role::position;
+  double base = -1;
+};
+struct OwnChannel {
+  static constexpr auto role = Role::channel;
+  int multiple_of = 0;
+};
+static_assert(fits(with(gpt, OwnMixer{}, OwnPosition{}, OwnChannel{}), Plan{.tensor = 2}));
+static_assert(fits(with(gpt, OwnScan{})));
+
+// One that has all of Attention's sizes, or SwiGlu's, keeps their rules.
+struct OwnAttention : Attention {
+  double window = 0;
+};
+struct OwnFeedForward {
+  static constexpr auto role = Role::channel;
+  constexpr int hidden_size(int width) const { return width + 1; }
+};
+static_assert(!fits(with(gpt, OwnAttention{{.heads = 7}})) && fits(with(gpt, OwnAttention{{.heads = 8}})));
+static_assert(fits(with(gpt, OwnFeedForward{})) && !fits(with(gpt, OwnFeedForward{}), Plan{.tensor = 2}));
+
+TEST_CASE("fits answers for any sizes and degrees at all") {
+  int const odd_values[] = {INT_MIN, -1, 0, 1, 2, 3, 64, INT_MAX};
+  double const odd_factors[] = {-1e300, -1, 0, 1.3, 1e9, 1e300, not_a_number};
+  int fitting = 0;
+  for (int heads : odd_values) {
+    for (int keys : odd_values) {
+      for (int width : odd_values) {
+        for (int multiple : odd_values) {
+          for (double multiplier : odd_factors) {
+            for (int tensor : {INT_MIN, 0, 1, 3, INT_MAX}) {
+              fitting += fits(with(gpt, field<"width">(width), Attention{.heads = heads, .kv_heads = keys},
+                                   SwiGlu{.multiplier = multiplier, .multiple_of = multiple}),
+                              Plan{.tensor = tensor});
+            }
+          }
+        }
+      }
+    }
+  }
+  CHECK(fitting > 0);
+}
+
+TEST_CASE("a fitting attention is one whose heads can be cut by hand") {
+  int fitting = 0;
+  for (int width = 1; width <= 24; ++width) {
+    for (int heads = 1; heads <= 8; ++heads) {
+      for (int keys = 1; keys <= 8; ++keys) {
+        for (int tensor = 1; tensor <= 4; ++tensor) {
+          auto const spec = with(gpt, field<"width">(width), Attention{.heads = heads, .kv_heads = keys});
+          bool by_hand = false;
+          for (int d = 2; d <= width; d += 2) by_hand = by_hand || heads * d == width;
+          bool grouped = false, cut_heads = false, cut_keys = false;
+          for (int n = 1; n <= 8; ++n) {
+            grouped = grouped || n * keys == heads;
+            cut_heads = cut_heads || n * tensor == heads;
+            cut_keys = cut_keys || n * tensor == keys;
+          }
+          bool const cut_rest = 96 % tensor == 0 && 256 % tensor == 0;
+          REQUIRE(fits(spec, Plan{.tensor = tensor}) == (by_hand && grouped && cut_heads && cut_keys && cut_rest));
+          fitting += by_hand && grouped && cut_heads && cut_keys && cut_rest;
+        }
+      }
+    }
+  }
+  CHECK(fitting > 20);
+}
