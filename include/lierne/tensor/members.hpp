@@ -42,6 +42,11 @@ consteval int member_count() {
   }
 }
 
+// A member that the walk may pass by: a number or a plain record cannot hold a Parameter by value, a tensor is none.
+template <class T>
+inline constexpr bool holds_no_parameter =
+    std::is_trivially_copyable_v<T> || std::same_as<T, Tensor> || std::same_as<T, std::string>;
+
 inline std::string join_name(std::string const& prefix, std::string_view name) {
   return prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
 }
@@ -51,7 +56,7 @@ inline std::string join_name(std::string const& prefix, std::string_view name) {
 /// Calls `visit(name, parameter)` for every parameter below `module`, in the order of declaration; names are joined
 /// with dots, elements of a vector are named by their index. A variant stands for its content.
 /// Errors: `ArgumentError` when an aggregate's `members` names fewer or more members than it has: a parameter that the
-/// walk misses would never be trained.
+/// walk misses would never be trained. Compile time: a member of a type that the walk cannot look into.
 template <class M, class Visit>
 void walk(M& module, Visit&& visit, std::string const& prefix = {}) {
   using Plain = std::remove_const_t<M>;
@@ -70,7 +75,11 @@ void walk(M& module, Visit&& visit, std::string const& prefix = {}) {
     }
   } else if constexpr (requires { std::visit([](auto&) {}, module); }) {
     std::visit([&](auto& content) { walk(content, visit, prefix); }, module);
-  } else if constexpr (requires { module.begin()->index(); }) {
+  } else if constexpr (detail::holds_no_parameter<Plain>) {
+  } else {
+    static_assert(requires { *module.begin(), module.end(); },
+                  "walk: a member must be a Parameter, a module, or a vector or variant of them (give its type a static "
+                  "`members(auto& self, auto&& visit)` that names every data member)");
     int index = 0;
     for (auto& element : module) walk(element, visit, detail::join_name(prefix, std::to_string(index++)));
   }
