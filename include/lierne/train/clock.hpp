@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time as a run measures it: since the process started, and from one event to the next.
+#pragma once
+
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace lierne {
+
+namespace detail {
+
+/// Seconds from the process's start to now, from /proc; 0 where there is none.
+inline double seconds_since_exec() {
+  std::ifstream stat_file("/proc/self/stat"), uptime_file("/proc/uptime");
+  std::string stat;
+  double uptime = 0;
+  if (!std::getline(stat_file, stat) || !(uptime_file >> uptime)) return 0;
+  // The command's name may hold blanks, so fields are counted after its closing parenthesis: the start time is the 20th.
+  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+  std::string field;
+  for (int i = 0; i < 20; ++i) fields >> field;
+  return uptime - std::stod(field) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace detail
+
+/// A stopwatch that knows when the process started. Units: seconds.
+class Clock {
+ public:
+  /// Since the process started (loading the program and its libraries included).
+  double elapsed() const { return offset_ + since(start_); }
+  /// Since the last call of `lap`, or since this clock was made.
+  double lap() {
+    double const seconds = since(lap_);
+    lap_ = Now::now();
+    return seconds;
+  }
+
+ private:
+  using Now = std::chrono::steady_clock;
+  static double since(Now::time_point begin) { return std::chrono::duration<double>(Now::now() - begin).count(); }
+
+  Now::time_point start_ = Now::now();
+  Now::time_point lap_ = start_;
+  double offset_ = detail::seconds_since_exec();
+};
+
+}  // namespace lierne

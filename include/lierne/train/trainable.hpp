@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a training loop needs of a model and of data: two interfaces, so that M models and R rules compile as M + R.
+#pragma once
+
+#include <memory>
+
+#include "lierne/data/data.hpp"
+#include "lierne/nn/nn.hpp"
+#include "lierne/parallel/parallel.hpp"
+
+namespace lierne {
+
+/// A model behind one virtual call for each thing the loop asks.
+class Trainable {
+ public:
+  virtual ~Trainable() = default;
+  virtual Plan plan() const = 0;
+  virtual std::string name() const = 0;
+  virtual std::int64_t vocab() const = 0;
+  virtual std::int64_t parameter_count() const = 0;
+  /// Training FLOPs for one token at a sequence length.
+  virtual double flops_per_token(std::int64_t length) const = 0;
+  virtual void init(InitOptions const& options, Mesh const& mesh) = 0;
+  virtual Tensor loss(Tensor const& tokens, Tensor const& labels, double count) = 0;
+  virtual Tensor logits(Tensor const& tokens) = 0;
+  virtual std::vector<Parameter*> parameters() = 0;
+};
+
+namespace detail {
+
+template <class M>
+class TrainableModel final : public Trainable {
+ public:
+  explicit TrainableModel(M model) : model_(std::move(model)) {}
+
+  Plan plan() const override { return M::plan_record; }
+  std::string name() const override { return lierne::name(M::record); }
+  std::int64_t vocab() const override { return M::record.vocab; }
+  std::int64_t parameter_count() const override { return lierne::parameters(M::record).total(); }
+  double flops_per_token(std::int64_t length) const override {
+    return lierne::flops_per_token(M::record, static_cast<double>(length));
+  }
+  void init(InitOptions const& options, Mesh const& mesh) override {
+    parallelise(model_, mesh);
+    model_.init(options, mesh);
+  }
+  Tensor loss(Tensor const& tokens, Tensor const& labels, double count) override {
+    return model_.loss(tokens, labels, count);
+  }
+  Tensor logits(Tensor const& tokens) override { return model_.forward(tokens); }
+  std::vector<Parameter*> parameters() override { return model_.parameters(); }
+
+ private:
+  M model_;
+};
+
+}  // namespace detail
+
+/// A stream of batches with its held-out part.
+class Batches {
+ public:
+  virtual ~Batches() = default;
+  virtual Batch next() = 0;
+  virtual void shard(Shard shard) = 0;
+  /// Held-out batches, and one of them.
+  virtual std::int64_t validation_size() const = 0;
+  virtual Batch validation(std::int64_t index) const = 0;
+  virtual std::int64_t length() const = 0;
+  virtual std::int64_t batch_size() const = 0;
+  virtual Tokenizer const& tokenizer() const = 0;
+};
+
+namespace detail {
+
+template <class Stream>
+class StreamBatches final : public Batches {
+ public:
+  explicit StreamBatches(Stream& stream) : stream_(&stream), held_out_(stream.validation()) {}
+
+  Batch next() override { return stream_->next(); }
+  void shard(Shard shard) override {
+    stream_->shard(shard);
+    held_out_ = stream_->validation();
+  }
+  std::int64_t validation_size() const override { return held_out_.size(); }
+  Batch validation(std::int64_t index) const override { return held_out_[index]; }
+  std::int64_t length() const override { return stream_->length(); }
+  std::int64_t batch_size() const override { return stream_->batch_size(); }
+  Tokenizer const& tokenizer() const override { return stream_->text().tokenizer(); }
+
+ private:
+  Stream* stream_;
+  decltype(std::declval<Stream const&>().validation()) held_out_;
+};
+
+}  // namespace detail
+
+}  // namespace lierne
