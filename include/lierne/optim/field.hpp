@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fields: the tensors that a stage keeps for each parameter between calls. Sees the standard library only.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "lierne/core/fixed_string.hpp"
+#include "lierne/core/pipe.hpp"
+
+namespace lierne {
+
+/// The names of a stage's fields, in the order in which `element` takes them. A field has the shape and dtype of its
+/// weight and starts at zero. Names are the ones that checkpoints of PyTorch use: `exp_avg`, `exp_avg_sq` ...
+/// Example, in a stage: `using fields = Fields<"exp_avg">;`.
+template <FixedString... names>
+struct Fields {
+  static constexpr int count = sizeof...(names);
+};
+
+/// A stage whose fields are renamed `label_name`, so that two stages of one kind fit in a pipe.
+template <FixedString label, class Stage>
+struct Labelled {
+  using pipe_role = typename Stage::pipe_role;
+
+  [[no_unique_address]] Stage stage;
+};
+
+/// Puts a label before the names of a stage's fields. Example: `labelled<"slow">(momentum({.beta = 0.9999}))` keeps its
+/// average in `slow_exp_avg`.
+template <FixedString label, class Stage>
+constexpr Labelled<label, Stage> labelled(Stage stage) {
+  return {static_cast<Stage&&>(stage)};
+}
+
+}  // namespace lierne

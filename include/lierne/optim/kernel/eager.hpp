@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop and foreach paths: a rule by ATen's operations, on any device.
+#pragma once
+
+#include <map>
+
+#include "lierne/optim/kernel/fused.hpp"
+
+namespace lierne {
+
+namespace detail {
+
+// A stage may store what it was given; state must not share memory with the weight that the next step changes.
+inline Tensor own_copy(Tensor const& field, Tensor const& weight) {
+  return field.is_alias_of(weight) ? field.clone() : field;
+}
+
+}  // namespace detail
+
+/// Tensor by tensor. Fields become new tensors, weights are written in place.
+inline void run_loop(Passes const& passes, std::span<ParameterStep const> steps) {
+  for (auto const& step : steps) {
+    Element<TensorValue> at{step.weight, step.gradient, {}};
+    std::vector<TensorValue> fields(step.fields->begin(), step.fields->end());
+    passes.run(step.numbers.data(), at, fields.data());
+    for (std::size_t k = 0; k < fields.size(); ++k) {
+      (*step.fields)[k] = detail::own_copy(fields[k].beside(step.weight), step.weight).expand_as(step.weight).contiguous();
+    }
+    step.weight.copy_(at.weight.tensor);
+  }
+}
+
+/// In lists of the tensors that share dtype, device and uniform numbers.
+inline void run_foreach(Passes const& passes, std::span<ParameterStep const> steps) {
+  using Key = std::tuple<std::vector<double>, Dtype, std::string>;
+  std::map<Key, std::vector<ParameterStep const*>> groups;
+  for (auto const& step : steps) {
+    groups[{step.numbers, step.weight.scalar_type(), step.weight.device().str()}].push_back(&step);
+  }
+  for (auto const& [key, members] : groups) {
+    Element<TensorListValue> at;
+    std::vector<TensorListValue> fields(passes.fields().size());
+    for (auto const* step : members) {
+      at.weight.tensors.push_back(step->weight);
+      at.gradient.tensors.push_back(step->gradient);
+      for (std::size_t k = 0; k < fields.size(); ++k) fields[k].tensors.push_back((*step->fields)[k]);
+    }
+    auto const weights = at.weight.tensors;
+    passes.run(std::get<0>(key).data(), at, fields.data());
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      for (std::size_t k = 0; k < fields.size(); ++k) {
+        (*members[i]->fields)[k] =
+            detail::own_copy(fields[k][i].beside(weights[i]), weights[i]).expand_as(weights[i]).contiguous();
+      }
+    }
+    at::_foreach_copy_(weights, at.weight.tensors);
+  }
+}
+
+}  // namespace lierne

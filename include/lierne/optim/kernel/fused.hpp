@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The drivers of the three paths: parameters with their gradients in, new weights and fields out.
+#pragma once
+
+#include <cstring>
+#include <map>
+
+#include "lierne/optim/kernel/chunks.hpp"
+#include "lierne/optim/kernel/passes.hpp"
+
+namespace lierne {
+
+/// One parameter in a step: all tensors contiguous, of one shape, dtype and device.
+struct ParameterStep {
+  Tensor weight;
+  Tensor gradient;
+  std::vector<Tensor>* fields;
+  std::vector<double> numbers;  ///< the rule's for this call
+};
+
+namespace detail {
+
+template <class T>
+struct FusedArrays {
+  T* weight;
+  T const* gradient;
+  std::array<T*, Passes::most_fields> fields;
+  std::vector<T> numbers;
+};
+
+// The end of an array that does not fill a vector: computed in a padded copy, by the same instructions as the rest.
+template <class T>
+void run_tail(Passes const& passes, FusedArrays<T> const& arrays, std::int64_t begin, std::int64_t size) {
+  constexpr std::size_t most_lanes = 32 / sizeof(T);
+  auto const field_count = passes.fields().size();
+  auto const bytes = static_cast<std::size_t>(size) * sizeof(T);
+  T weight[most_lanes] = {}, gradient[most_lanes] = {};
+  T values[Passes::most_fields][most_lanes] = {};
+  T* fields[Passes::most_fields] = {};
+  std::memcpy(weight, arrays.weight + begin, bytes);
+  std::memcpy(gradient, arrays.gradient + begin, bytes);
+  for (std::size_t k = 0; k < field_count; ++k) {
+    fields[k] = values[k];
+    std::memcpy(values[k], arrays.fields[k] + begin, bytes);
+  }
+  passes.run(Stretch<T>{weight, gradient, fields, arrays.numbers.data(), 1});
+  std::memcpy(arrays.weight + begin, weight, bytes);
+  for (std::size_t k = 0; k < field_count; ++k) std::memcpy(arrays.fields[k] + begin, values[k], bytes);
+}
+
+template <class T>
+void run_fused(Passes const& passes, std::span<ParameterStep const* const> steps) {
+  std::vector<FusedArrays<T>> arrays;
+  std::vector<std::int64_t> sizes;
+  arrays.reserve(steps.size());
+  for (auto const* step : steps) {
+    auto& entry = arrays.emplace_back();
+    entry.weight = step->weight.mutable_data_ptr<T>();
+    entry.gradient = step->gradient.const_data_ptr<T>();
+    for (std::size_t k = 0; k < step->fields->size(); ++k) {
+      entry.fields[k] = (*step->fields)[k].template mutable_data_ptr<T>();
+    }
+    entry.numbers.assign(step->numbers.begin(), step->numbers.end());
+    sizes.push_back(step->weight.numel());
+  }
+  auto const field_count = passes.fields().size();
+  auto const lanes = fused_lanes<T>();
+  for_each_chunk(cut_into_chunks(sizes), [&](Chunk const& chunk, std::size_t) {
+    auto const& entry = arrays[static_cast<std::size_t>(chunk.array)];
+    std::array<T*, Passes::most_fields> fields{};
+    for (std::size_t k = 0; k < field_count; ++k) fields[k] = entry.fields[k] + chunk.begin;
+    auto const packs = chunk.size / lanes;
+    if (packs > 0) {
+      passes.run(Stretch<T>{entry.weight + chunk.begin, entry.gradient + chunk.begin, fields.data(),
+                            entry.numbers.data(), packs});
+    }
+    auto const tail = chunk.size % lanes;
+    if (tail > 0) run_tail(passes, entry, chunk.begin + packs * lanes, tail);
+  });
+}
+
+}  // namespace detail
+
+/// One pass over memory for all parameters together, in place. CPU; dtypes: float32, float64.
+/// Numerics: an element's result depends on its own inputs alone: not on its place in a buffer, on vector lengths or on
+/// the number of threads.
+inline void run_fused(Passes const& passes, std::span<ParameterStep const> steps) {
+  std::vector<ParameterStep const*> singles, doubles;
+  for (auto const& step : steps) (step.weight.scalar_type() == float32 ? singles : doubles).push_back(&step);
+  if (!singles.empty()) detail::run_fused<float>(passes, singles);
+  if (!doubles.empty()) detail::run_fused<double>(passes, doubles);
+}
+
+}  // namespace lierne

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The innermost loop of the fused pass: all stages of a rule on one vector after the other.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "lierne/optim/kernel/pack.hpp"
+#include "lierne/optim/kernel/wide_pack.hpp"
+#include "lierne/optim/pass.hpp"
+
+namespace lierne {
+
+/// One stretch of one parameter: `packs` whole vectors of weight, gradient and fields.
+template <class T>
+struct Stretch {
+  T* weight;
+  T const* gradient;
+  T* const* fields;
+  T const* numbers;  ///< the rule's, for this parameter and call
+  std::int64_t packs;
+};
+
+namespace detail {
+
+template <Stage Node, class V>
+void run_stretch(Stretch<typename V::Scalar> const& stretch) {
+  using T = typename V::Scalar;
+  constexpr auto field_count = static_cast<std::size_t>(Layout<Node>::fields);
+  // Copies, so that the compiler sees that no store through a field can change them.
+  std::array<T, Layout<Node>::numbers> numbers;
+  std::copy_n(stretch.numbers, numbers.size(), numbers.begin());
+  std::array<T*, field_count> fields;
+  std::copy_n(stretch.fields, field_count, fields.begin());
+  T* weight = stretch.weight;
+  T const* gradient = stretch.gradient;
+  auto const end = stretch.packs * V::lanes;
+  for (std::int64_t i = 0; i < end; i += V::lanes) {
+    Element<V> at;
+    at.weight = V::load(weight + i);
+    at.gradient = V::load(gradient + i);
+    V values[field_count + 1];  // one more: an array may not be empty
+    for (std::size_t k = 0; k < field_count; ++k) values[k] = V::load(fields[k] + i);
+    run_stages<Node>(numbers.data(), at, values);
+    at.weight.store(weight + i);
+    for (std::size_t k = 0; k < field_count; ++k) values[k].store(fields[k] + i);
+  }
+}
+
+}  // namespace detail
+
+/// The pass over a stretch in vectors of the build's own target, of `Pack<T>::lanes` elements.
+template <Stage Node, class T>
+[[gnu::flatten, gnu::noinline]] void run_packs(Stretch<T> const& stretch) {
+  detail::run_stretch<Node, Pack<T>>(stretch);
+}
+
+#ifdef LIERNE_WIDE_PACK
+/// The same in AVX2, of `WidePack<T>::lanes` elements. The processor must have AVX2.
+template <Stage Node, class T>
+[[gnu::flatten, gnu::noinline, gnu::target("avx2")]] void run_wide_packs(Stretch<T> const& stretch) {
+  detail::run_stretch<Node, WidePack<T>>(stretch);
+}
+#endif
+
+}  // namespace lierne

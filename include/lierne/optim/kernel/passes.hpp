@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rule with its type erased: what the driver of each path calls. One instantiation a rule.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "lierne/optim/kernel/fused_kernel.hpp"
+#include "lierne/optim/kernel/tensor_list_value.hpp"
+#include "lierne/optim/rule.hpp"
+
+namespace lierne {
+
+/// Whether the fused pass may use `WidePack` on this processor.
+inline bool wide_packs_run() {
+#ifdef LIERNE_WIDE_PACK
+  static bool const wide = __builtin_cpu_supports("avx2");
+  return wide;
+#else
+  return false;
+#endif
+}
+
+/// The elements in one vector of the fused pass on this processor.
+template <class T>
+int fused_lanes() {
+  return (wide_packs_run() ? 32 : 16) / static_cast<int>(sizeof(T));
+}
+
+/// A rule without its type. The same stages stand behind all three paths.
+class Passes {
+ public:
+  static constexpr int most_fields = 16;
+
+  virtual ~Passes() = default;
+
+  virtual std::string name() const = 0;
+  virtual double initial_rate() const = 0;
+  virtual std::vector<std::string> const& fields() const = 0;
+  virtual std::size_t number_count() const = 0;
+  /// The norm above which gradients are clipped, where the rule clips.
+  virtual std::optional<double> largest_norm() const = 0;
+  /// Writes the uniform numbers of a call.
+  virtual void write_numbers(Call<> const& call, double* out) const = 0;
+
+  /// Fused: whole vectors of `fused_lanes<T>()` elements.
+  virtual void run(Stretch<float> const& stretch) const = 0;
+  virtual void run(Stretch<double> const& stretch) const = 0;
+  /// Loop: replaces `at.weight` and the fields.
+  virtual void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const = 0;
+  /// Foreach: the same for lists of tensors that share the numbers.
+  virtual void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const = 0;
+};
+
+/// The passes of the rule `Node`.
+template <Stage Node>
+class PassesOf final : public Passes {
+  using Whole = Applied<Node>;
+  static_assert(Layout<Node>::fields <= most_fields, "bind: a rule may keep at most 16 fields (split it)");
+
+ public:
+  explicit PassesOf(Node rule) : whole_{std::move(rule), {}}, fields_(field_names<Node>()) {}
+
+  std::string name() const override { return lierne::name(whole_.left); }
+  double initial_rate() const override { return lierne::initial_rate(whole_.left); }
+  std::vector<std::string> const& fields() const override { return fields_; }
+  std::size_t number_count() const override { return Layout<Whole>::numbers; }
+  std::optional<double> largest_norm() const override {
+    if constexpr (PhaseBoundary<std::remove_cvref_t<decltype(first_stage(whole_.left))>>) {
+      return first_stage(whole_.left).largest;
+    } else {
+      return std::nullopt;
+    }
+  }
+  void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(whole_, call, out); }
+
+  void run(Stretch<float> const& stretch) const override { run_fused(stretch); }
+  void run(Stretch<double> const& stretch) const override { run_fused(stretch); }
+  void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const override {
+    run_stages<Whole>(numbers, at, fields);
+  }
+  void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const override {
+    run_stages<Whole>(numbers, at, fields);
+  }
+
+ private:
+  template <class T>
+  static void run_fused(Stretch<T> const& stretch) {
+#ifdef LIERNE_WIDE_PACK
+    if (wide_packs_run()) return run_wide_packs<Whole>(stretch);
+#endif
+    run_packs<Whole>(stretch);
+  }
+
+  Whole whole_;
+  std::vector<std::string> fields_;
+};
+
+}  // namespace lierne

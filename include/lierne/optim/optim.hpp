@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Update rules as pipes of stages, their schedules, and the optimizer that runs them. Read docs/optim.md first.
+#pragma once
+
+// The contract: what a stage is, how stages make a rule.
+#include "lierne/optim/field.hpp"
+#include "lierne/optim/pass.hpp"
+#include "lierne/optim/recipe.hpp"
+#include "lierne/optim/rule.hpp"
+#include "lierne/optim/stage.hpp"
+#include "lierne/optim/value.hpp"
+
+// Stages.
+#include "lierne/optim/clip_elements.hpp"
+#include "lierne/optim/clip_norm.hpp"
+#include "lierne/optim/decay.hpp"
+#include "lierne/optim/maximize.hpp"
+#include "lierne/optim/momentum.hpp"
+#include "lierne/optim/normalise.hpp"
+
+// Recipes.
+#include "lierne/optim/adamw.hpp"
+#include "lierne/optim/adopt.hpp"
+#include "lierne/optim/qhadamw.hpp"
+
+// Running a rule.
+#include "lierne/optim/bind.hpp"
+#include "lierne/optim/optimizer.hpp"
+#include "lierne/optim/schedule.hpp"

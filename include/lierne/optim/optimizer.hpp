@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The optimizer as a training loop sees it: one virtual call a step on named slots.
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <map>
+#include <span>
+
+#include "lierne/core/error.hpp"
+#include "lierne/optim/stage.hpp"
+#include "lierne/tensor/tensor.hpp"
+
+namespace lierne {
+
+/// A parameter as the optimizer sees it. The gradient is `weight.grad()`; where it is absent, the parameter is left alone
+/// and its count of calls stands still. Shapes: any, also 0-dimensional and empty. dtypes: float32, float64.
+struct Slot {
+  std::string name;            ///< fully qualified; keys of the state carry it
+  Tensor weight;               ///< a contiguous leaf: this rank's part in the master dtype
+  bool counted = true;         ///< false for a replica whose gradient another rank counts in the global norm
+  Multipliers multipliers{};   ///< on rate, decay and epsilon
+};
+
+/// What a step must know of the run around it.
+struct StepContext {
+  std::int64_t step = 0;   ///< finished optimizer steps of the run, the schedule's k
+  std::int64_t total = 0;  ///< steps of the whole run, the schedule's T; may be 0 without a schedule
+  bool measure_norm = false;  ///< report the gradient norm even where no stage needs it (one more pass over gradients)
+  /// Adds a number over all ranks. Called once in a step that needs the norm, on every rank alike.
+  std::function<double(double)> sum_over_ranks = {};
+};
+
+/// What a step did.
+struct StepReport {
+  double rate = 0;         ///< initial rate · schedule's factor
+  double grad_norm = std::numeric_limits<double>::quiet_NaN();  ///< before clipping; NaN where it was not measured
+  bool clipped = false;    ///< whether clipping made gradients smaller
+  std::int64_t updated = 0;  ///< slots that had a gradient
+};
+
+/// What became of each key when a state was loaded.
+struct LoadReport {
+  std::vector<std::string> kept;     ///< loaded
+  std::vector<std::string> missing;  ///< fields of this rule that the state lacks for a parameter in it; they start at zero
+  std::vector<std::string> extra;    ///< keys that this rule has no use for
+};
+
+/// How a rule is run. All three come from the same stages.
+enum class Path {
+  fused,    ///< one pass over memory; CPU. Slots elsewhere take `foreach`, which is said once
+  foreach,  ///< ATen's operations on lists of tensors
+  loop      ///< ATen's operations, tensor by tensor
+};
+
+/// A rule bound to its state. `bind(rule)` makes one.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+
+  /// Updates every slot that has a gradient, and releases the gradients: afterwards they are absent.
+  /// Errors: `ShapeError`, `ArgumentError` naming the slot.
+  virtual StepReport step(std::span<Slot const> slots, StepContext const& context) = 0;
+
+  /// The state of every parameter that has been updated: `optim.state.<name>.<field>`, and `.step`, its count of calls,
+  /// as float32. The tensors are the live ones.
+  virtual std::map<std::string, Tensor> state() const = 0;
+
+  /// Replaces the state by copies. Keys of another rule are no error: the report lists what was kept, missing, extra.
+  /// Errors: `ArgumentError` for a key that is not of the form above. A wrong shape is reported by the next step.
+  virtual LoadReport load_state(std::map<std::string, Tensor> const& state) = 0;
+
+  /// The rate before any schedule.
+  virtual double initial_rate() const = 0;
+  /// The rule in one line.
+  virtual std::string name() const = 0;
+};
+
+}  // namespace lierne

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Running a pipe of stages on one value: how one definition serves every path. Sees the standard library only.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "lierne/optim/recipe.hpp"
+
+namespace lierne {
+
+namespace detail {
+
+template <FixedString... names>
+struct FieldList {
+  static constexpr int count = sizeof...(names);
+};
+
+template <class A, class B>
+struct Joined;
+template <FixedString... a, FixedString... b>
+struct Joined<FieldList<a...>, FieldList<b...>> {
+  using type = FieldList<a..., b...>;
+};
+
+template <FixedString label, FixedString name>
+consteval auto with_label() {
+  char text[sizeof label.text + sizeof name.text]{};
+  char* at = text;
+  for (char letter : label.view()) *at++ = letter;
+  *at++ = '_';
+  for (char letter : name.view()) *at++ = letter;
+  return FixedString(text);
+}
+
+// The names of all fields under a node, in pipe order.
+template <class Node>
+struct FieldsUnder {
+  using type = FieldList<>;
+};
+template <FixedString... names>
+FieldList<names...> as_list(Fields<names...>);
+template <class S>
+  requires requires { typename S::fields; }
+struct FieldsUnder<S> {
+  using type = decltype(as_list(typename S::fields{}));
+};
+template <class Left, class Right>
+struct FieldsUnder<Pipe<Left, Right>>
+    : Joined<typename FieldsUnder<Left>::type, typename FieldsUnder<Right>::type> {};
+template <class Number, class Body>
+struct FieldsUnder<Recipe<Number, Body>> : FieldsUnder<Body> {};
+template <FixedString label, FixedString... names>
+FieldList<with_label<label, names>()...> labelled_list(FieldList<names...>);
+template <FixedString label, class S>
+struct FieldsUnder<Labelled<label, S>> {
+  using type = decltype(labelled_list<label>(typename FieldsUnder<S>::type{}));
+};
+
+template <class S>
+constexpr int number_count() {
+  if constexpr (requires(S const& stage, Call<> call) { stage.coefficients(call); }) {
+    return std::tuple_size_v<decltype(std::declval<S const&>().coefficients(Call<>{}))>;
+  } else {
+    return 0;
+  }
+}
+
+}  // namespace detail
+
+/// How many fields and uniform numbers a pipe has. A gate has one number more, first: whether it holds.
+template <Stage S>
+struct Layout {
+  static constexpr int fields = detail::FieldsUnder<S>::type::count;
+  static constexpr int numbers = detail::number_count<S>() + (Gate<S> ? 1 : 0);
+};
+template <class Left, class Right>
+struct Layout<Pipe<Left, Right>> {
+  static constexpr int fields = Layout<Left>::fields + Layout<Right>::fields;
+  static constexpr int numbers = Layout<Left>::numbers + Layout<Right>::numbers;
+};
+template <class Number, class Body>
+struct Layout<Recipe<Number, Body>> : Layout<Body> {};
+template <FixedString label, class S>
+struct Layout<Labelled<label, S>> : Layout<S> {};
+
+/// Writes the uniform numbers of a pipe for one call to `out`, `Layout::numbers` of them, in pipe order.
+template <class Number, Stage Node, class CallNumber>
+constexpr void write_numbers(Node const& node, Call<CallNumber> const& call, Number* out) {
+  if constexpr (PipeNode<Node>) {
+    write_numbers(node.left, call, out);
+    write_numbers(node.right, call, out + Layout<decltype(node.left)>::numbers);
+  } else if constexpr (detail::is_recipe<Node>) {
+    write_numbers(node.body, call, out);
+  } else if constexpr (detail::is_labelled<Node>) {
+    write_numbers(node.stage, call, out);
+  } else {
+    if constexpr (Gate<Node>) *out++ = node.holds(call) ? 1.0 : 0.0;
+    if constexpr (Layout<Node>::numbers > (Gate<Node> ? 1 : 0)) {
+      for (auto const& number : node.coefficients(call)) *out++ = number;
+    }
+  }
+}
+
+/// Runs the stages of `Node` from left to right on one value; false when a gate held, so that nothing after it may run.
+/// `numbers` are what `write_numbers` wrote, in the scalar that `V` computes with; `fields` the pipe's, in pipe order.
+template <Stage Node, Value V, class Number>
+constexpr bool run_stages(Number const* numbers, Element<V>& at, V* fields) {
+  if constexpr (PipeNode<Node>) {
+    using Left = decltype(Node::left);
+    return run_stages<Left>(numbers, at, fields) &&
+           run_stages<decltype(Node::right)>(numbers + Layout<Left>::numbers, at, fields + Layout<Left>::fields);
+  } else if constexpr (detail::is_recipe<Node>) {
+    at.direction = at.gradient;
+    return run_stages<decltype(Node::body)>(numbers, at, fields);
+  } else if constexpr (detail::is_labelled<Node>) {
+    return run_stages<decltype(Node::stage)>(numbers, at, fields);
+  } else {
+    constexpr int gate = Gate<Node> ? 1 : 0;
+    std::array<Number, Layout<Node>::numbers - gate> own{};
+    for (std::size_t i = 0; i < own.size(); ++i) own[i] = numbers[i + gate];
+    return [&]<std::size_t... k>(std::index_sequence<k...>) {
+      if constexpr (Gate<Node>) {
+        if (static_cast<bool>(numbers[0] != Number(0))) {
+          Node::hold(own, at, fields[k]...);
+          return false;
+        }
+      }
+      Node::element(own, at, fields[k]...);
+      return true;
+    }(std::make_index_sequence<Layout<Node>::fields>{});
+  }
+}
+
+/// The names of a pipe's fields, in pipe order.
+template <Stage Node>
+std::vector<std::string> field_names() {
+  return []<FixedString... names>(detail::FieldList<names...>) {
+    return std::vector<std::string>{std::string(names.view())...};
+  }(typename detail::FieldsUnder<Node>::type{});
+}
+
+}  // namespace lierne

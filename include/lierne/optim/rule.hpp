@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule: a pipe of stages around one recipe, checked at compile time. Sees the standard library only.
+#pragma once
+
+#include "lierne/optim/clip_norm.hpp"
+#include "lierne/optim/pass.hpp"
+
+namespace lierne {
+
+/// The one stage that changes weights by a direction, and the owner of the minus sign; every rule ends with it.
+/// Math: w <- w - η · u.
+struct Apply {
+  using pipe_role = StageRole;
+
+  constexpr auto coefficients(auto const& call) const { return std::array{call.rate}; }
+  template <class V>
+  static constexpr void element(auto const& numbers, Element<V>& at) {
+    at.weight = at.weight - numbers[0] * at.direction;
+  }
+};
+
+namespace detail {
+
+template <class Node>
+inline constexpr int recipe_count = 0;
+template <class Number, class Body>
+inline constexpr int recipe_count<Recipe<Number, Body>> = 1 + recipe_count<Body>;
+template <class Left, class Right>
+inline constexpr int recipe_count<Pipe<Left, Right>> = recipe_count<Left> + recipe_count<Right>;
+template <FixedString label, class S>
+inline constexpr int recipe_count<Labelled<label, S>> = recipe_count<S>;
+
+// Calls the check of every stage, from left to right.
+template <class Node, Place place, bool first>
+consteval void check_places() {
+  if constexpr (PipeNode<Node>) {
+    using Left = decltype(Node::left);
+    constexpr bool passed = place == Place::before_recipe && recipe_count<Left> != 0;
+    check_places<Left, place, first>();
+    check_places<decltype(Node::right), passed ? Place::after_recipe : place, false>();
+  } else if constexpr (is_recipe<Node>) {
+    check_places<decltype(Node::body), Place::in_recipe, false>();
+  } else if constexpr (is_labelled<Node>) {
+    check_places<decltype(Node::stage), place, first>();
+  } else if constexpr (requires { Node::template check_place<place, first>(); }) {
+    Node::template check_place<place, first>();
+  }
+}
+
+template <FixedString field, FixedString... others>
+consteval void check_field_names(FieldList<field, others...>) {
+  static_assert(((field.view() != others.view()) && ...),
+                "rule: two stages keep a field of one name, which is the first in this function's arguments (label one "
+                "of the stages: ln::labelled<\"slow\">(stage))");
+  if constexpr (sizeof...(others) > 1) check_field_names(FieldList<others...>{});
+}
+
+}  // namespace detail
+
+/// Checks a rule at compile time: one recipe, every stage where it may stand, no field name twice.
+/// `scheduled` and `bind` call it.
+template <Stage Node>
+consteval bool check_rule() {
+  static_assert(detail::recipe_count<Node> != 0,
+                "rule: it needs a recipe, which turns the gradient into a direction (write clip_norm(1.0) | adamw(...), or wrap "
+                "your own stages: recipe(\"mine\", rate, momentum() | ...))");
+  static_assert(detail::recipe_count<Node> < 2,
+                "rule: it may have one recipe only (leave one of adamw(...), adopt(...) ... out, or join their stages in one "
+                "recipe(\"mine\", rate, ...))");
+  if constexpr (detail::recipe_count<Node> == 1) {
+    detail::check_places<Node, Place::before_recipe, true>();
+    if constexpr (Layout<Node>::fields > 1) detail::check_field_names(typename detail::FieldsUnder<Node>::type{});
+  }
+  return true;
+}
+
+/// The rate of a rule's recipe, before any schedule.
+template <Stage Node>
+constexpr auto initial_rate(Node const& node) {
+  if constexpr (PipeNode<Node>) {
+    if constexpr (detail::recipe_count<decltype(node.left)> != 0) {
+      return initial_rate(node.left);
+    } else {
+      return initial_rate(node.right);
+    }
+  } else {
+    return node.rate;
+  }
+}
+
+/// The rule's first stage.
+template <Stage Node>
+constexpr auto const& first_stage(Node const& node) {
+  if constexpr (PipeNode<Node>) {
+    return first_stage(node.left);
+  } else {
+    return node;
+  }
+}
+
+/// What is run for a rule: its stages and then `Apply`.
+template <Stage Node>
+using Applied = Pipe<Node, Apply>;
+
+}  // namespace lierne

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replays a recorded run of a reference optimizer: the same gradients, weights compared after every call.
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+#include "lierne/checkpoint/safetensors.hpp"
+#include "lierne/optim/optim.hpp"
+
+namespace lierne::test {
+
+/// What the paths are called in messages.
+inline char const* name(Path path) {
+  return path == Path::fused ? "fused" : path == Path::foreach ? "foreach" : "loop";
+}
+inline constexpr Path all_paths[] = {Path::fused, Path::foreach, Path::loop};
+
+/// A file of tests/golden/optim: start, gradients (some absent), rates, weights after each call, state after the last.
+struct Trajectory {
+  SafeTensors file;
+  double initial_rate;
+  double scale;  // deviations are divided by it
+
+  explicit Trajectory(std::string const& name)
+      : file(SafeTensors::open(std::string(LIERNE_GOLDEN) + "/optim/" + name + ".f64.safetensors")),
+        initial_rate(std::strtod(file.metadata().at("initial_lr").c_str() + 1, nullptr)),
+        scale(std::max(1.0, std::strtod(file.metadata().at("max_abs_param").c_str(), nullptr))) {}
+
+  /// The recorded rates as a schedule.
+  Schedule schedule() const {
+    auto const rates = file.tensor("lr/0");
+    return [rates, initial = initial_rate](std::int64_t step, std::int64_t) { return rates[step].item<double>() / initial; };
+  }
+};
+
+/// The largest deviation from the recorded float64 weights in a run of `rule` in `dtype`, and of the final state.
+struct Deviation {
+  double weights = 0;
+  double state = 0;
+};
+
+inline Deviation replay(Trajectory const& recorded, Optimizer& optimizer, Dtype dtype) {
+  auto const& file = recorded.file;
+  std::vector<Slot> slots;
+  std::vector<Tensor> gradients, masks, weights;
+  for (int i = 0; i < 3; ++i) {
+    auto const index = "/" + std::to_string(i);
+    slots.push_back({.name = "layer." + std::to_string(i), .weight = file.tensor("p0" + index).to(dtype)});
+    gradients.push_back(file.tensor("grad" + index).to(dtype));
+    masks.push_back(file.tensor("mask" + index));
+    weights.push_back(file.tensor("traj" + index));
+  }
+  Deviation deviation;
+  auto const steps = weights[0].size(0);
+  for (std::int64_t k = 0; k < steps; ++k) {
+    for (std::size_t i = 0; i < 3; ++i) {
+      if (masks[i][k].item<std::int64_t>() != 0) slots[i].weight.mutable_grad() = gradients[i][k].clone();
+    }
+    optimizer.step(slots, {.step = k, .total = steps});
+    for (std::size_t i = 0; i < 3; ++i) {
+      auto const away = (slots[i].weight.to(float64) - weights[i][k]).abs().max().item<double>() / recorded.scale;
+      // NaN must not be lost in a maximum.
+      if (!(away <= deviation.weights)) deviation.weights = away;
+    }
+  }
+  for (auto const& [key, tensor] : optimizer.state()) {
+    auto const dot = key.rfind('.');
+    auto const recorded_key = "state/" + key.substr(dot + 1) + "/" + key[dot - 1];
+    if (!file.contains(recorded_key)) continue;  // qhoptim keeps its averages in another form
+    auto const expected = file.tensor(recorded_key);
+    auto const away = (tensor.to(float64) - expected).abs().max().item<double>() / std::max(1.0, expected.abs().max().item<double>());
+    if (!(away <= deviation.state)) deviation.state = away;
+  }
+  return deviation;
+}
+
+template <class Rule>
+Deviation replay(Trajectory const& recorded, Rule const& rule, Path path, Dtype dtype) {
+  return replay(recorded, *bind(scheduled(rule, recorded.schedule()), path), dtype);
+}
+
+}  // namespace lierne::test
+
+/// Checks a rule against a recorded run on every path, in float64 and float32, by the bounds of the reference.
+#define LIERNE_CHECK_TRAJECTORY(name_of_file, rule)                                                       \
+  for (auto path : lierne::test::all_paths) {                                                             \
+    CAPTURE(lierne::test::name(path));                                                                    \
+    CAPTURE(name_of_file);                                                                                \
+    lierne::test::Trajectory const recorded(name_of_file);                                                \
+    auto const exact = lierne::test::replay(recorded, rule, path, lierne::float64);                       \
+    CHECK(exact.weights <= 1e-14);                                                                        \
+    CHECK(exact.state <= 1e-14);                                                                          \
+    auto const rounded = lierne::test::replay(recorded, rule, path, lierne::float32);                     \
+    CHECK(rounded.weights <= 4e-6);                                                                       \
+  }
