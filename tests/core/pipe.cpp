@@ -9,6 +9,8 @@
 
 namespace {
 
+using lierne::operator|;  // found by itself only where one side is a piece of lierne
+
 struct LetterRole : lierne::PipeRole {};
 struct DigitRole : lierne::PipeRole {};
 
