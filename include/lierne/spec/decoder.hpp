@@ -31,6 +31,8 @@ struct Decoder {
   static_assert(Fills<Scaling, Role::scaling>, "Decoder: .scaling must be a parametrisation (Standard)");
   static_assert(Fills<PrecisionPolicy, Role::precision>,
                 "Decoder: .precision must be a precision (Float32{}, BFloat16{} or Float64{})");
+  static_assert(detail::slot_period<Scaling> == 1,
+                "Decoder: .scaling must be the same for all layers (give one parametrisation, not every<N> of two)");
   static_assert(detail::slot_period<PrecisionPolicy> == 1,
                 "Decoder: .precision must be the same for all layers (give one precision, not every<N> of two)");
 
