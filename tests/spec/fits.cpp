@@ -32,8 +32,7 @@ static_assert(fits(with(odd, every<1>(NoPosition{}, Rope{}))), "a Rope that no l
 static_assert(fits(with(odd, field<"layers">(1), every_from_first<2>(NoPosition{}, Rope{}))), "nor one past the end");
 
 // Rotation and hidden size.
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-static_assert(!fits(with(gpt, Rope{.base = 0})) && !fits(with(gpt, Rope{.base = not_a_number})));
+static_assert(!fits(with(gpt, Rope{.base = 0})) && !fits(with(gpt, Rope{.base = -1e4})));
 static_assert(fits(with(gpt, Rope{.scaling = llama31_scaling})) && !fits(with(gpt, Rope{.scaling = {.factor = -1}})));
 static_assert(!fits(with(gpt, Rope{.scaling = {.factor = 8, .low = 4, .high = 1}})));
 static_assert(fits(with(gpt, Rope{.scaling = {.factor = 16, .low = 1, .high = 1}})), "Llama 4's: a step, not a blend");
@@ -77,6 +76,15 @@ struct OwnFeedForward {
 };
 static_assert(!fits(with(gpt, OwnAttention{{.heads = 7}})) && fits(with(gpt, OwnAttention{{.heads = 8}})));
 static_assert(fits(with(gpt, OwnFeedForward{})) && !fits(with(gpt, OwnFeedForward{}), Plan{.tensor = 2}));
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+TEST_CASE("a number that is none fits nowhere") {
+  CHECK_FALSE(fits(with(gpt, Rope{.base = not_a_number})));
+  CHECK_FALSE(fits(with(gpt, Rope{.scaling = {.factor = not_a_number}})));
+  CHECK_FALSE(fits(with(gpt, Rope{.scaling = {.factor = 8, .low = not_a_number}})));
+  CHECK_FALSE(fits(with(gpt, SwiGlu{.multiplier = not_a_number})));
+}
 
 TEST_CASE("fits answers for any sizes and degrees at all") {
   int const odd_values[] = {INT_MIN, -1, 0, 1, 2, 3, 64, INT_MAX};

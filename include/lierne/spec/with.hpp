@@ -2,6 +2,9 @@
 // A record with some of its slots or sizes replaced: the step from one variant to the next.
 #pragma once
 
+#include <concepts>
+#include <string_view>
+
 #include "lierne/core/fixed_string.hpp"
 #include "lierne/spec/decoder.hpp"
 
@@ -10,6 +13,7 @@ namespace lierne {
 /// A size of a Decoder by name, made by `field`.
 template <FixedString name>
 struct Field {
+  static constexpr auto size = name;
   int value = 0;
 };
 
@@ -24,14 +28,18 @@ constexpr Field<name> field(int value) {
 
 namespace detail {
 
+// By the member, not by a specialisation for Field<name>: nvcc's host pass does not match that one.
 template <class T>
-inline constexpr bool is_field = false;
-template <FixedString name>
-inline constexpr bool is_field<Field<name>> = true;
+concept IsField = requires(T change) {
+  { T::size.view() } -> std::same_as<std::string_view>;
+  { change.value } -> std::same_as<int&>;
+};
 
 template <FixedString name, class Change>
 constexpr int size_or(int current, Change const& change) {
-  if constexpr (std::same_as<Change, Field<name>>) return change.value;
+  if constexpr (IsField<Change>) {
+    if constexpr (Change::size == name.view()) return change.value;
+  }
   return current;
 }
 template <class Slot, class Change>
@@ -45,7 +53,7 @@ constexpr auto piece_or(Slot const& current, Change const& change) {
 
 template <class... Slots, class Change>
 constexpr auto with_one(Decoder<Slots...> const& spec, Change const& change) {
-  static_assert(Piece<Change> || is_field<Change>,
+  static_assert(Piece<Change> || IsField<Change>,
                 "with: each change must be a piece of a slot or a field (with(spec, NoPosition{}, field<\"width\">(512)))");
   return Decoder{.layers = size_or<"layers">(spec.layers, change),
                  .width = size_or<"width">(spec.width, change),
