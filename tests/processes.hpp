@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -28,16 +31,20 @@ inline int free_port() {
   return ntohs(address.sin_port);
 }
 
-/// Starts `world` processes on the (otherwise skipped) test case `name` and requires that all of them pass.
+/// Starts `world` processes on the (otherwise skipped) test case `name` and requires that all of them run and pass it.
+/// A comma in `name` would end it.
 inline void run(std::string const& name, int world) {
   auto const port = std::to_string(free_port());
+  auto const folder = std::filesystem::temp_directory_path() / ("lierne-ranks-" + port);
+  std::filesystem::create_directories(folder);
   std::vector<pid_t> children;
   for (int rank = 0; rank < world; ++rank) {
     std::vector<std::string> variables{"RANK=" + std::to_string(rank), "WORLD_SIZE=" + std::to_string(world),
                                        "LOCAL_RANK=" + std::to_string(rank), "MASTER_ADDR=127.0.0.1",
                                        "MASTER_PORT=" + port, "OMP_NUM_THREADS=1"};
     for (char** v = environ; *v != nullptr; ++v) variables.emplace_back(*v);
-    std::vector<std::string> arguments{"/proc/self/exe", "--test-case=" + name, "--no-skip", "--minimal"};
+    std::vector<std::string> arguments{"/proc/self/exe", "--test-case=" + name, "--no-skip", "--no-colors",
+                                       "--out=" + (folder / std::to_string(rank)).string()};
     std::vector<char*> argv, envp;
     for (auto& a : arguments) argv.push_back(a.data());
     for (auto& v : variables) envp.push_back(v.data());
@@ -47,12 +54,18 @@ inline void run(std::string const& name, int world) {
     REQUIRE(::posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, argv.data(), envp.data()) == 0);
     children.push_back(child);
   }
-  for (pid_t const child : children) {
+  for (std::size_t rank = 0; rank < children.size(); ++rank) {
     int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(::waitpid(children[rank], &status, 0) == children[rank]);
+    std::ostringstream report;
+    report << std::ifstream(folder / std::to_string(rank)).rdbuf();
+    INFO("rank ", rank, " of ", world, ":\n", report.str());
     CHECK(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 0);
+    // A name that no case has would pass as well.
+    CHECK(report.str().find(" 1 passed | 0 failed") != std::string::npos);
   }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace processes

@@ -79,7 +79,8 @@ inline Mesh join(Plan plan, Launch const& launch, Device device = at::kCPU) {
   c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(launch.address, options);
   auto const group = [&](std::string const& name, int rank, int size) {
     if (size == 1) return Group{};
-    auto scoped = c10::make_intrusive<c10d::PrefixStore>("lierne/" + name, store);
+    // After a restart the launcher's store still holds the addresses of the dead.
+    auto scoped = c10::make_intrusive<c10d::PrefixStore>(message("lierne/", launch.attempt, "/", name), store);
     return Group(rank, size, detail::make_backend(scoped, rank, size, device));
   };
 

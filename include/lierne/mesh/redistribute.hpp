@@ -89,7 +89,7 @@ template <bool sum_forward, bool sum_backward>
 struct Sum : Function<Sum<sum_forward, sum_backward>> {
   static Tensor forward(AutogradContext* context, Tensor const& value, std::int64_t group) {
     context->saved_data["group"] = group;
-    auto result = value.clone();
+    auto result = value.clone(at::MemoryFormat::Contiguous);
     if constexpr (sum_forward) group_at(group).sum(result);
     return result;
   }
