@@ -31,6 +31,19 @@ static_assert(block_at<0>(plain) == block_at<4>(plain) && block_at<0>(plain).wid
 static_assert(block_at<0>(plain).tensor == 1 && block_at<0>(plain, 2).tensor == 2);
 static_assert(block_at<0>(plain) != block_at<0>(plain, 2), "a cut block is another block");
 
+// Every slot arrives with its settings; the norm alternates like the others.
+constexpr Decoder settings{.layers = 2,
+                           .width = 64,
+                           .vocab = 10,
+                           .mixer = Attention{.heads = 4},
+                           .channel = SwiGlu{.hidden = 96},
+                           .norm = every<2>(RmsNorm{.epsilon = 1e-6}, RmsNorm{}),
+                           .scaling = Standard{.deviation = 0.01},
+                           .precision = BFloat16{}};
+static_assert(block_at<0>(settings).norm == RmsNorm{} && block_at<1>(settings).norm.epsilon == 1e-6);
+static_assert(block_at<1>(settings).mixer.heads == 4 && block_at<1>(settings).channel.hidden == 96);
+static_assert(block_at<1>(settings).scaling.deviation == 0.01 && block_at<1>(settings).precision == BFloat16{});
+
 // Sizes that no block uses do not make another block.
 constexpr Decoder deeper{.layers = 50, .width = 64, .vocab = 99};
 template <auto block>

@@ -35,6 +35,7 @@ static_assert(fits(with(odd, field<"layers">(1), every_from_first<2>(NoPosition{
 static_assert(!fits(with(gpt, Rope{.base = 0})) && !fits(with(gpt, Rope{.base = -1e4})));
 static_assert(fits(with(gpt, Rope{.scaling = llama31_scaling})) && !fits(with(gpt, Rope{.scaling = {.factor = -1}})));
 static_assert(!fits(with(gpt, Rope{.scaling = {.factor = 8, .low = 4, .high = 1}})));
+static_assert(!fits(with(gpt, Rope{.scaling = {.factor = 8, .original = 0}})));
 static_assert(fits(with(gpt, Rope{.scaling = {.factor = 16, .low = 1, .high = 1}})), "Llama 4's: a step, not a blend");
 static_assert(!fits(with(gpt, SwiGlu{.hidden = -1})) && !fits(with(gpt, SwiGlu{.multiplier = -1})));
 

@@ -54,8 +54,8 @@ template <class Channel>
 constexpr bool hidden_is_positive(Channel const& channel, int width) {
   if constexpr (std::same_as<Channel, SwiGlu>) {
     // 8/3 · width · multiplier stays below 2^31.
-    bool const rule_can_be_asked = width >= 1 && channel.multiple_of >= 1 && channel.hidden >= 0 &&
-                                   channel.multiplier >= 0 && (channel.multiplier + 1) * width < 8e8;
+    bool const rule_can_be_asked = width >= 1 && channel.multiple_of >= 1 && channel.multiplier >= 0 &&
+                                   (channel.multiplier + 1) * width < 8e8;
     return rule_can_be_asked && channel.hidden_size(width) >= 1;
   }
   return true;
