@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes include/lierne/data/unicode_tables.hpp: what the tokenizer asks of a code point, from Unicode 16.
+"""Writes include/lierne/data/unicode_tables.hpp, what the tokenizer asks of a code point, and composition_tables.hpp,
+what normalisation asks, both from Unicode 16.
 
 Python's own unicodedata follows the interpreter; the tables come from the package unicodedata2 at its version 16.0.0:
 
@@ -13,7 +14,7 @@ import sys
 
 import unicodedata2 as unicode
 
-OUT = pathlib.Path(__file__).resolve().parent.parent / "include/lierne/data/unicode_tables.hpp"
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "include/lierne/data"
 BLOCK = 128  # code points a block: fewer, and the number of a block needs more than a byte
 SPACES = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
 # Other_Alphabetic that is neither a letter, a mark nor a number: circled and squared Latin letters.
@@ -45,9 +46,12 @@ def wrap(values, width=120):
     return "\n".join([*lines, line])
 
 
-def main():
-    if unicode.unidata_version != "16.0.0":
-        sys.exit(f"unicode_tables.py: expected Unicode 16.0.0, found {unicode.unidata_version}")
+def write(name, text):
+    (FOLDER / name).write_text(text)
+    print(f"{name}: {len(text.splitlines())} lines")
+
+
+def classes():
     kinds = [kind(code) for code in range(0x110000)]
     end = max(code for code in range(0xE0000) if kinds[code]) + 1
     end = -(-end // BLOCK) * BLOCK
@@ -63,7 +67,7 @@ def main():
     # Above the tables only the variation selectors say anything: they are marks.
     marks = [code for code in range(end, 0x110000) if kinds[code]]
     assert marks == list(range(0xE0100, 0xE01F0)) and all(kinds[code] == 5 for code in marks)
-    OUT.write_text(f"""// SPDX-License-Identifier: Apache-2.0
+    write("unicode_tables.hpp", f"""// SPDX-License-Identifier: Apache-2.0
 // The class of every code point of Unicode 16 in two levels; written by script/unicode_tables.py.
 #pragma once
 
@@ -87,7 +91,65 @@ inline constexpr std::array<std::uint64_t, {len(words)}> unicode_classes{{
 
 }}  // namespace lierne::detail
 """)
-    print(f"{OUT.name}: {len(index)} + {8 * len(words)} bytes, {len(OUT.read_text().splitlines())} lines")
+
+
+def runs(items, joins):
+    """Neighbours that `joins` says belong together, as lists."""
+    result = []
+    for item in items:
+        if result and joins(result[-1][-1], item):
+            result[-1].append(item)
+        else:
+            result.append([item])
+    return result
+
+
+def compositions():
+    codes = range(0x110000)
+    parts = {code: [int(part, 16) for part in unicode.decomposition(chr(code)).split()]
+             for code in codes if unicode.decomposition(chr(code)) and unicode.decomposition(chr(code))[0] != "<"}
+    excluded = [code for code, pair in parts.items() if len(pair) == 2 and unicode.normalize("NFC", chr(code)) != chr(code)]
+    marks = [(code, unicode.combining(chr(code))) for code in codes if unicode.combining(chr(code))]
+    part_runs = runs(sorted(parts), lambda a, b: b == a + 1)
+    mark_runs = runs(marks, lambda a, b: b == (a[0] + 1, a[1]))
+    write("composition_tables.hpp", f"""// SPDX-License-Identifier: Apache-2.0
+// Canonical decompositions and combining classes of Unicode 16; written by script/unicode_tables.py.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace lierne::detail {{
+
+/// Code points that have a decomposition: first of a run, length of the run.
+inline constexpr std::array<std::uint32_t, {2 * len(part_runs)}> decomposed_runs{{
+{wrap([f"0x{run[0]:x}, {len(run)}" for run in part_runs])}
+}};
+
+/// The two parts of each of them in order; the second is 0 where there is one only.
+inline constexpr std::array<std::uint32_t, {2 * len(parts)}> decomposed_parts{{
+{wrap([f"0x{x:x}" if x else "0" for code in sorted(parts) for x in (parts[code] + [0])[:2]])}
+}};
+
+/// Code points of two parts that no composition makes.
+inline constexpr std::array<std::uint32_t, {len(excluded)}> composition_excluded{{
+{wrap([f"0x{code:x}" for code in excluded])}
+}};
+
+/// Code points with a combining class above 0: first of a run, length of the run, class.
+inline constexpr std::array<std::uint32_t, {3 * len(mark_runs)}> combining_runs{{
+{wrap([f"0x{run[0][0]:x}, {len(run)}, {run[0][1]}" for run in mark_runs])}
+}};
+
+}}  // namespace lierne::detail
+""")
+
+
+def main():
+    if unicode.unidata_version != "16.0.0":
+        sys.exit(f"unicode_tables.py: expected Unicode 16.0.0, found {unicode.unidata_version}")
+    classes()
+    compositions()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 
 #include "lierne/core/random.hpp"
 #include "lierne/data/json.hpp"
+#include "sample.hpp"
 
 using namespace lierne;
 
@@ -79,6 +80,31 @@ TEST_CASE("every encoding, decoding and slice is that of Hugging Face's tokenize
   }
 }
 
+TEST_CASE("other settings give what they give there") {
+  auto const file = (folder / "variants.json").string();
+  auto const json = Json::parse(read_bytes(file), file);
+  auto const original = read_bytes((folder / "tokenizer.json").string());
+  sample::Folder const scratch{"tokenizer"};
+  std::size_t cases = 0;
+  for (auto const& [name, value] : JsonAt{file, json}.object()) {
+    JsonAt const variant{file, value, name};
+    auto text = original;
+    auto const edits = variant.at("edits");
+    for (std::size_t i = 0; i < edits.array().size(); ++i) {
+      auto const& found = edits.at(i).at(std::size_t{0}).text();
+      text.replace(text.find(found), found.size(), edits.at(i).at(std::size_t{1}).text());
+    }
+    auto const tokenizer = Tokenizer::load(scratch.write(name + ".json", text));
+    auto const list = variant.at("cases");
+    for (std::size_t i = 0; i < list.array().size(); ++i, ++cases) {
+      CAPTURE(name);
+      CAPTURE(list.at(i).at("text").text());
+      CHECK(tokenizer.encode(list.at(i).at("text").text()) == ids_at(list.at(i).at("ids")));
+    }
+  }
+  CHECK(cases == 917);
+}
+
 TEST_CASE("begin, end and size come from the files") {
   CHECK(golden().bos() == 4084);
   CHECK(golden().eos() == 4085);
@@ -91,4 +117,48 @@ TEST_CASE("begin, end and size come from the files") {
   CHECK_THROWS_WITH_AS(check_vocabulary(golden(), 4095),
                        "tokenizer: expected ids below 4095, the model's .vocab; found ids up to 4095 (set .vocab to at least 4096)",
                        ArgumentError);
+}
+
+TEST_CASE("decoding is the inverse of encoding, and bytes add up") {
+  auto const& tokenizer = golden();
+  PieceCache cache;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    auto const bytes = sample::heap(seed, seed);
+    auto const text = replace_invalid(bytes);
+    auto const ids = tokenizer.encode(bytes);
+    CAPTURE(seed);
+    REQUIRE(tokenizer.decode(ids) == text);
+    std::vector<TokenId> again{7};
+    tokenizer.encode(bytes, again, cache);  // a cache kept between texts changes nothing, and ids are appended
+    REQUIRE(again.front() == 7);
+    REQUIRE(std::vector<TokenId>(again.begin() + 1, again.end()) == ids);
+    std::size_t size = 0;
+    for (auto id : ids) size += tokenizer.is_special(id) ? tokenizer.token_bytes(id).size() : tokenizer.text_bytes(id);
+    REQUIRE(size == text.size());
+  }
+}
+
+TEST_CASE("any ids decode to UTF-8, and a stream of them to the same text") {
+  auto const& tokenizer = golden();
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    std::vector<TokenId> ids;
+    for (std::uint64_t i = 0; i < 30; ++i) ids.push_back(static_cast<TokenId>(Random{seed, 2}.below(i, i % 3 ? 4096 : 400)));
+    for (bool skip : {false, true}) {
+      auto const text = tokenizer.decode(ids, skip);
+      REQUIRE(valid_utf8(text) == text.size());
+      StreamDecoder stream{tokenizer, skip};
+      std::string streamed;
+      for (auto id : ids) streamed += stream.push(id);
+      REQUIRE(streamed + stream.finish() == text);
+    }
+  }
+}
+
+TEST_CASE("ids that no token has are errors") {
+  CHECK_THROWS_WITH_AS(golden().decode(std::vector<TokenId>{4096}), "token id: expected one of the 4096 ids of the tokenizer, found 4096",
+                       ArgumentError);
+  CHECK_THROWS_AS(golden().token_bytes(-1), ArgumentError);
+  CHECK(golden().text_bytes(-1) == 0);
+  CHECK(golden().text_bytes(5000) == 0);
+  CHECK_THROWS_AS(Tokenizer::load(folder / "none.json"), FileError);
 }

@@ -10,3 +10,4 @@
 #include "lierne/data/stage.hpp"
 #include "lierne/data/text.hpp"
 #include "lierne/data/tokenizer.hpp"
+#include "lierne/data/trigram.hpp"

@@ -4,9 +4,11 @@
 
 #include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -106,16 +108,14 @@ class JsonAt {
 /// The bytes of a file.
 /// Errors: FileError naming the file where it cannot be opened or read.
 inline std::string read_bytes(std::string const& file) {
+  std::error_code failed;
+  auto const size = std::filesystem::file_size(file, failed);
+  check<FileError>(!failed, file, ": expected a readable file, found: ", failed.message());
   std::ifstream in{file, std::ios::binary};
-  check<FileError>(in.good(), file, ": expected a readable file, found none");
-  std::string bytes;
-  in.seekg(0, std::ios::end);
-  auto const size = in.tellg();
-  check<FileError>(size >= 0, file, ": expected a regular file, found one without a size");
-  bytes.resize(static_cast<std::size_t>(size));
-  in.seekg(0);
-  in.read(bytes.data(), size);
-  check<FileError>(in.gcount() == size, file, ": expected ", size, " bytes, found ", in.gcount());
+  check<FileError>(in.good(), file, ": expected a readable file, found one that cannot be opened");
+  std::string bytes(size, '\0');
+  in.read(bytes.data(), static_cast<std::streamsize>(size));
+  check<FileError>(in.gcount() == static_cast<std::streamsize>(size), file, ": expected ", size, " bytes, found ", in.gcount());
   return bytes;
 }
 

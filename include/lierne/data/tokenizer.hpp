@@ -2,6 +2,7 @@
 // The tokenizer: text to ids and back by the rules of a tokenizer.json with byte-level BPE.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "lierne/core/error.hpp"
+#include "lierne/data/normalize.hpp"
 #include "lierne/data/tokenizer_file.hpp"
 #include "lierne/data/utf8.hpp"
 
@@ -134,8 +136,8 @@ inline void Tokenizer::encode(std::string_view text, std::vector<TokenId>& ids, 
   auto const put = [&](TokenId id) { ids.push_back(id); };
   if (special) ids.insert(ids.end(), settings_.before.begin(), settings_.before.end());
   raw_.split(text, [&](std::string_view part) {
-    check(!settings_.compose || std::ranges::all_of(part, [](char c) { return static_cast<unsigned char>(c) < 0x80; }),
-          "normalizer NFC: expected ASCII text, found another character");
+    std::string composed;
+    if (settings_.compose) part = composed = nfc(part);
     normalized_.split(part, [&](std::string_view piece) { encode_text(piece, ids, cache); }, put);
   }, put);
   if (special) ids.insert(ids.end(), settings_.after.begin(), settings_.after.end());
