@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# lierne_precompile(TARGET): give TARGET the shared precompiled header of LibTorch.
+# lierne_precompile(TARGET): let TARGET compile in seconds. It gets
+# - the shared precompiled header of LibTorch and the standard library (lierne_precompiled), and
+# - the bodies of the library's functions that are no templates, compiled once (lierne_compiled), so that their heavy
+#   headers stay out of TARGET's units; see lierne/core/compiled.hpp.
 #
-# One precompiled header is built per build folder (some 20 s and 450 MB) and reused by every target, so each must be
-# compiled with the same flags: those of the folder whose CMakeLists.txt calls this function first. A target with other
-# flags falls back to parsing the headers and says so (-Winvalid-pch).
+# Both are built once in a build folder. Every target must be compiled with the same flags: those of the folder whose
+# CMakeLists.txt calls this function first. A target with other flags falls back to parsing the headers and says so
+# (-Winvalid-pch).
 
-set(LIERNE_PRECOMPILED_HEADER "${CMAKE_CURRENT_LIST_DIR}/lierne_precompiled.hpp" CACHE INTERNAL "")
+set(LIERNE_CMAKE_FOLDER "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "")
 
 function(lierne_precompile target)
   if(NOT TARGET lierne_precompiled)
@@ -13,7 +16,11 @@ function(lierne_precompile target)
     file(CONFIGURE OUTPUT "${_unit}" CONTENT "// The translation unit that owns the precompiled header.\n" @ONLY)
     add_library(lierne_precompiled OBJECT "${_unit}")
     target_link_libraries(lierne_precompiled PRIVATE lierne::lierne)
-    target_precompile_headers(lierne_precompiled PRIVATE "${LIERNE_PRECOMPILED_HEADER}")
+    target_precompile_headers(lierne_precompiled PRIVATE "${LIERNE_CMAKE_FOLDER}/lierne_precompiled.hpp")
+    add_library(lierne_compiled STATIC "${LIERNE_CMAKE_FOLDER}/lierne_compiled.cpp")
+    target_compile_definitions(lierne_compiled PUBLIC LIERNE_COMPILED)
+    target_link_libraries(lierne_compiled PUBLIC lierne::lierne)
   endif()
   target_precompile_headers(${target} REUSE_FROM lierne_precompiled)
+  target_link_libraries(${target} PRIVATE lierne_compiled)
 endfunction()

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <thread>
 
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
 #include "processes.hpp"
 
 using namespace lierne;

@@ -3,6 +3,7 @@
 #include "../../examples/03_own_layer.hpp"
 
 #include "lierne/parallel/parallelise.hpp"
+#include "lierne/tensor/generator.hpp"
 #include "nn/golden_model.hpp"
 #include "processes.hpp"
 

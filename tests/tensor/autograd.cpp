@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lierne/tensor/autograd.hpp"
+#include "lierne/tensor/function.hpp"
+#include "lierne/tensor/storage.hpp"
 
 #include <doctest/doctest.h>
 

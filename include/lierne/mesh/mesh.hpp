@@ -2,18 +2,20 @@
 // The mesh: the launched processes arranged along the axes of a plan.
 #pragma once
 
+#include <array>
+
+#include "lierne/mesh/group.hpp"
+#include "lierne/mesh/launch.hpp"
+#include "lierne/spec/plan.hpp"
+
+#if LIERNE_BODIES
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #ifdef LIERNE_CUDA
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
-
-#include <array>
-
-#include "lierne/mesh/group.hpp"
-#include "lierne/mesh/launch.hpp"
-#include "lierne/spec/plan.hpp"
+#endif
 
 namespace lierne {
 
@@ -46,6 +48,11 @@ class Mesh {
   std::array<Group, 3> groups_{};
 };
 
+/// Meets the other processes of the launch and builds the groups of the plan's axes: NCCL on GPUs, Gloo on CPUs.
+/// Errors: `LaunchError` when the launched processes do not fit the plan, naming both; c10d's on a failed rendezvous.
+Mesh join(Plan plan, Launch const& launch, Device device = at::kCPU);
+
+#if LIERNE_BODIES
 namespace detail {
 
 inline c10::intrusive_ptr<c10d::Backend> make_backend(c10::intrusive_ptr<c10d::Store> const& store, int rank, int size,
@@ -62,9 +69,7 @@ inline c10::intrusive_ptr<c10d::Backend> make_backend(c10::intrusive_ptr<c10d::S
 
 }  // namespace detail
 
-/// Meets the other processes of the launch and builds the groups of the plan's axes: NCCL on GPUs, Gloo on CPUs.
-/// Errors: `LaunchError` when the launched processes do not fit the plan, naming both; c10d's on a failed rendezvous.
-inline Mesh join(Plan plan, Launch const& launch, Device device = at::kCPU) {
+LIERNE_INLINE Mesh join(Plan plan, Launch const& launch, Device device) {
   check<LaunchError>(fits(plan, launch.world), "join: plan (", to_string(plan), ") does not fit ", launch.world,
                      " process", launch.world == 1 ? "" : "es",
                      " (degrees must multiply to the number launched; `rest` takes what the others leave)");
@@ -81,7 +86,8 @@ inline Mesh join(Plan plan, Launch const& launch, Device device = at::kCPU) {
     if (size == 1) return Group{};
     // After a restart the launcher's store still holds the addresses of the dead.
     auto scoped = c10::make_intrusive<c10d::PrefixStore>(message("lierne/", launch.attempt, "/", name), store);
-    return Group(rank, size, detail::make_backend(scoped, rank, size, device));
+    auto backend = detail::make_backend(scoped, rank, size, device);
+    return Group(rank, size, std::make_shared<detail::GroupBackend>(std::move(backend)));
   };
 
   Plan const p = mesh.plan_;
@@ -95,5 +101,6 @@ inline Mesh join(Plan plan, Launch const& launch, Device device = at::kCPU) {
                   group(line("tensor", replicate, shard), tensor, p.tensor)};
   return mesh;
 }
+#endif
 
 }  // namespace lierne

@@ -7,8 +7,91 @@
 #include "lierne/mesh/group.hpp"
 #include "lierne/mesh/placement.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/function.hpp"
+#endif
+
 namespace lierne {
 
+namespace detail {
+
+// The collectives of the table below, each with its backward. The group must outlive the backward pass.
+Tensor gather_then_reduce_scatter(Tensor const& part, std::int64_t dim, Group const& group);
+Tensor gather_then_own_part(Tensor const& part, std::int64_t dim, Group const& group);
+Tensor reduce_scatter_then_gather(Tensor const& summand, std::int64_t dim, Group const& group);
+Tensor own_part_then_gather(Tensor const& whole, std::int64_t dim, Group const& group);
+Tensor own_part(Tensor const& whole, std::int64_t dim, Group const& group);
+Tensor sum_then_sum(Tensor const& summand, Group const& group);
+Tensor sum_then_nothing(Tensor const& summand, Group const& group);
+Tensor nothing_then_sum(Tensor const& whole, Group const& group);
+
+template <class From, class To>
+inline constexpr bool redistributes = false;
+template <int dim>
+inline constexpr bool redistributes<Sharded<dim>, Replicated> = true;
+template <int dim>
+inline constexpr bool redistributes<Sharded<dim>, Invariant> = true;
+template <int dim>
+inline constexpr bool redistributes<Partial, Sharded<dim>> = true;
+template <int dim>
+inline constexpr bool redistributes<Replicated, Sharded<dim>> = true;
+template <int dim>
+inline constexpr bool redistributes<Invariant, Sharded<dim>> = true;
+template <>
+inline constexpr bool redistributes<Partial, Invariant> = true;
+template <>
+inline constexpr bool redistributes<Partial, Replicated> = true;
+template <>
+inline constexpr bool redistributes<Invariant, Replicated> = true;
+template <class Same>
+inline constexpr bool redistributes<Same, Same> = true;
+
+}  // namespace detail
+
+/// The tensor at another placement along `group`'s axis.
+///
+/// | from → to | forward | backward |
+/// |---|---|---|
+/// | Sharded → Replicated | all-gather | reduce-scatter |
+/// | Sharded → Invariant | all-gather | own part |
+/// | Partial → Sharded | reduce-scatter | all-gather |
+/// | Partial → Invariant | all-reduce | identity |
+/// | Partial → Replicated | all-reduce | all-reduce |
+/// | Replicated → Sharded | own part | zeros around the own part |
+/// | Invariant → Sharded | own part | all-gather |
+/// | Invariant → Replicated | identity | all-reduce |
+///
+/// Errors (compile time): any other pair. Run time: `ShapeError` when the axis does not divide the cut dimension.
+/// Example: `auto whole = redistribute<Replicated>(Placed<Sharded<1>>{x}, mesh[Axis::tensor]);`
+template <class To, class From>
+Placed<To> redistribute(Placed<From> const& value, Group const& group) {
+  static_assert(detail::redistributes<From, To>,
+                "redistribute: the pair of placements must have a collective (see its table; a Sharded tensor changes "
+                "its dimension by way of Replicated)");
+  using namespace detail;
+  auto const& x = value.local;
+  if constexpr (std::same_as<From, To>) return {x};
+  if (group.alone()) return {x};
+  if constexpr (requires { From::dim; } && std::same_as<To, Replicated>) {
+    return {gather_then_reduce_scatter(x, From::dim, group)};
+  } else if constexpr (requires { From::dim; } && std::same_as<To, Invariant>) {
+    return {gather_then_own_part(x, From::dim, group)};
+  } else if constexpr (std::same_as<From, Partial> && requires { To::dim; }) {
+    return {reduce_scatter_then_gather(x, To::dim, group)};
+  } else if constexpr (std::same_as<From, Replicated> && requires { To::dim; }) {
+    return {own_part(x, To::dim, group)};
+  } else if constexpr (std::same_as<From, Invariant> && requires { To::dim; }) {
+    return {own_part_then_gather(x, To::dim, group)};
+  } else if constexpr (std::same_as<From, Partial> && std::same_as<To, Replicated>) {
+    return {sum_then_sum(x, group)};
+  } else if constexpr (std::same_as<From, Partial>) {
+    return {sum_then_nothing(x, group)};
+  } else {
+    return {nothing_then_sum(x, group)};
+  }
+}
+
+#if LIERNE_BODIES
 namespace detail {
 
 // A group is reached through a pointer: autograd keeps it until the backward pass, and the mesh outlives that.
@@ -30,7 +113,7 @@ inline Tensor reduce_scatter_dim(Tensor const& whole, std::int64_t dim, Group co
   return group.reduce_scatter(at::stack(whole.chunk(group.size(), dim), 0)).squeeze(0);
 }
 
-inline Tensor own_part(Tensor const& whole, std::int64_t dim, Group const& group) {
+LIERNE_INLINE Tensor own_part(Tensor const& whole, std::int64_t dim, Group const& group) {
   check<ShapeError>(whole.size(dim) % group.size() == 0, "redistribute: expected dimension ", dim, " of ",
                     to_string(whole.sizes()), " to be a multiple of ", group.size());
   auto const size = whole.size(dim) / group.size();
@@ -103,66 +186,29 @@ struct Sum : Function<Sum<sum_forward, sum_backward>> {
   }
 };
 
-template <class From, class To>
-inline constexpr bool redistributes = false;
-template <int dim>
-inline constexpr bool redistributes<Sharded<dim>, Replicated> = true;
-template <int dim>
-inline constexpr bool redistributes<Sharded<dim>, Invariant> = true;
-template <int dim>
-inline constexpr bool redistributes<Partial, Sharded<dim>> = true;
-template <int dim>
-inline constexpr bool redistributes<Replicated, Sharded<dim>> = true;
-template <int dim>
-inline constexpr bool redistributes<Invariant, Sharded<dim>> = true;
-template <>
-inline constexpr bool redistributes<Partial, Invariant> = true;
-template <>
-inline constexpr bool redistributes<Partial, Replicated> = true;
-template <>
-inline constexpr bool redistributes<Invariant, Replicated> = true;
-template <class Same>
-inline constexpr bool redistributes<Same, Same> = true;
+LIERNE_INLINE Tensor gather_then_reduce_scatter(Tensor const& part, std::int64_t dim, Group const& group) {
+  return GatherThenReduceScatter::apply(part, dim, handle(group));
+}
+LIERNE_INLINE Tensor gather_then_own_part(Tensor const& part, std::int64_t dim, Group const& group) {
+  return GatherThenOwnPart::apply(part, dim, handle(group));
+}
+LIERNE_INLINE Tensor reduce_scatter_then_gather(Tensor const& summand, std::int64_t dim, Group const& group) {
+  return ReduceScatterThenGather::apply(summand, dim, handle(group));
+}
+LIERNE_INLINE Tensor own_part_then_gather(Tensor const& whole, std::int64_t dim, Group const& group) {
+  return OwnPartThenGather::apply(whole, dim, handle(group));
+}
+LIERNE_INLINE Tensor sum_then_sum(Tensor const& summand, Group const& group) {
+  return Sum<true, true>::apply(summand, handle(group));
+}
+LIERNE_INLINE Tensor sum_then_nothing(Tensor const& summand, Group const& group) {
+  return Sum<true, false>::apply(summand, handle(group));
+}
+LIERNE_INLINE Tensor nothing_then_sum(Tensor const& whole, Group const& group) {
+  return Sum<false, true>::apply(whole, handle(group));
+}
 
 }  // namespace detail
-
-/// The tensor at another placement along `group`'s axis.
-///
-/// | from → to | forward | backward |
-/// |---|---|---|
-/// | Sharded → Replicated | all-gather | reduce-scatter |
-/// | Sharded → Invariant | all-gather | own part |
-/// | Partial → Sharded | reduce-scatter | all-gather |
-/// | Partial → Invariant | all-reduce | identity |
-/// | Partial → Replicated | all-reduce | all-reduce |
-/// | Replicated → Sharded | own part | zeros around the own part |
-/// | Invariant → Sharded | own part | all-gather |
-/// | Invariant → Replicated | identity | all-reduce |
-///
-/// Errors (compile time): any other pair. Run time: `ShapeError` when the axis does not divide the cut dimension.
-/// Example: `auto whole = redistribute<Replicated>(Placed<Sharded<1>>{x}, mesh[Axis::tensor]);`
-template <class To, class From>
-Placed<To> redistribute(Placed<From> const& value, Group const& group) {
-  static_assert(detail::redistributes<From, To>,
-                "redistribute: the pair of placements must have a collective (see its table; a Sharded tensor changes "
-                "its dimension by way of Replicated)");
-  using namespace detail;
-  auto const& x = value.local;
-  if constexpr (std::same_as<From, To>) return {x};
-  if (group.alone()) return {x};
-  if constexpr (requires { From::dim; } && std::same_as<To, Replicated>) {
-    return {GatherThenReduceScatter::apply(x, std::int64_t{From::dim}, handle(group))};
-  } else if constexpr (requires { From::dim; } && std::same_as<To, Invariant>) {
-    return {GatherThenOwnPart::apply(x, std::int64_t{From::dim}, handle(group))};
-  } else if constexpr (std::same_as<From, Partial> && requires { To::dim; }) {
-    return {ReduceScatterThenGather::apply(x, std::int64_t{To::dim}, handle(group))};
-  } else if constexpr (std::same_as<From, Replicated> && requires { To::dim; }) {
-    return {own_part(x, To::dim, group)};
-  } else if constexpr (std::same_as<From, Invariant> && requires { To::dim; }) {
-    return {OwnPartThenGather::apply(x, std::int64_t{To::dim}, handle(group))};
-  } else {
-    return {Sum<std::same_as<From, Partial>, std::same_as<To, Replicated>>::apply(x, handle(group))};
-  }
-}
+#endif
 
 }  // namespace lierne

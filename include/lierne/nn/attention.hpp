@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lierne/mesh/placement.hpp"
+#include "lierne/nn/kernel/rope.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/nn/linear.hpp"
 #include "lierne/nn/rotary.hpp"
@@ -50,8 +51,8 @@ struct AttentionLayer {
     auto k_BLKH = heads(wk(x_BLD));
     auto const v_BLKH = heads(wv(x_BLD));
     if constexpr (rotates) {
-      q_BLNH = rotate(q_BLNH, sequence.rotary);
-      k_BLKH = rotate(k_BLKH, sequence.rotary);
+      q_BLNH = kernel::rope(q_BLNH, sequence.rotary);
+      k_BLKH = kernel::rope(k_BLKH, sequence.rotary);
     }
     auto const out_BNLH = at::scaled_dot_product_attention(
         q_BLNH.transpose(1, 2), k_BLKH.transpose(1, 2), v_BLKH.transpose(1, 2), /*attn_mask=*/{}, /*dropout_p=*/0.0,

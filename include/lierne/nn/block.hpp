@@ -21,6 +21,19 @@ Layer make_layer(double residual_deviation) {
   }
 }
 
+/// The residual stream after an addition, and its norm; a norm that can do both at once does.
+template <class Norm>
+std::pair<Tensor, Tensor> add_and_norm(Norm const& norm, Tensor const& stream, Tensor const& delta, Dtype compute) {
+  if constexpr (requires { norm.add(stream, delta, compute); }) {
+    auto added = norm.add(stream, delta, compute);
+    return {std::move(added.sum), std::move(added.normed)};
+  } else {
+    auto sum = stream + delta;
+    auto normed = norm(sum, compute);
+    return {std::move(sum), std::move(normed)};
+  }
+}
+
 /// Runs a layer on an input cut along the sequence (dimension 1) and cuts its output the same way.
 template <int tensor, class Layer, class... Context>
 Tensor run_region(Layer const& layer, Tensor const& x, Group const& group, Context const&... context) {
@@ -70,9 +83,10 @@ struct Block {
     visit("ffn_norm", self.channel_norm);
   }
 
-  Tensor operator()(Tensor h, Sequence const& sequence, Dtype compute, Group const& group) const {
-    h = h + detail::run_region<block.tensor>(mixer, mixer_norm(h, compute), group, sequence);
-    return h + detail::run_region<block.tensor>(channel, channel_norm(h, compute), group);
+  Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group) const {
+    auto const mixed = detail::run_region<block.tensor>(mixer, mixer_norm(h, compute), group, sequence);
+    auto const [sum, normed] = detail::add_and_norm(channel_norm, h, mixed, compute);
+    return sum + detail::run_region<block.tensor>(channel, normed, group);
   }
 };
 

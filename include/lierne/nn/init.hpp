@@ -2,13 +2,20 @@
 // First values of parameters: the reference's stream bit for bit, or keyed by name and element.
 #pragma once
 
+#include "lierne/core/compiled.hpp"
+#include "lierne/mesh/mesh.hpp"
+#include "lierne/tensor/members.hpp"
+
+#if LIERNE_BODIES
 #include <cmath>
+#include <span>
+#include <tuple>
 
 #include "lierne/core/random.hpp"
-#include "lierne/mesh/mesh.hpp"
+#include "lierne/tensor/autograd.hpp"
 #include "lierne/tensor/generator.hpp"
-#include "lierne/tensor/members.hpp"
 #include "lierne/tensor/parallel_for.hpp"
+#endif
 
 namespace lierne {
 
@@ -27,6 +34,33 @@ struct InitOptions {
 
 namespace detail {
 
+struct NamedParameter {
+  std::string name;
+  Parameter* parameter;
+};
+void init(std::vector<NamedParameter> const& parameters, InitOptions const& options, Mesh const& mesh, Dtype master);
+
+/// What this process owns of a parameter.
+Box owned_box(Parameter const& parameter, Mesh const& mesh);
+/// A copy of the box of a whole tensor.
+Tensor narrow_to(Tensor value, Box const& box);
+
+}  // namespace detail
+
+/// Names and allocates every parameter below `module`: this rank's part of it, with its first values, in `master`.
+/// Numerics: values are drawn in float32 (keyed: in double, rounded once) and are the same under every plan. `reference`
+/// equals torchtitan bit for bit where ATen runs with AVX2; without it `normal_` gives other last bits.
+/// Errors: `ShapeError` naming a parameter without dimensions, or one that the tensor axis does not cut evenly.
+template <class M>
+void init(M& module, InitOptions const& options, Mesh const& mesh, Dtype master) {
+  std::vector<detail::NamedParameter> parameters;
+  walk(module, [&](std::string const& name, Parameter& parameter) { parameters.push_back({name, &parameter}); });
+  detail::init(parameters, options, mesh, master);
+}
+
+#if LIERNE_BODIES
+namespace detail {
+
 /// The part of dimension `dim` that `group`'s rank owns: parts of ⌈n / size⌉, the last ones shorter or empty.
 inline void cut(Box& box, std::int64_t dim, Group const& group) {
   auto const d = static_cast<std::size_t>(dim);
@@ -37,9 +71,19 @@ inline void cut(Box& box, std::int64_t dim, Group const& group) {
   box.size[d] = std::min(n, begin + part) - begin;
 }
 
-inline Box owned_box(Parameter const& parameter, Mesh const& mesh) {
-  Box box{.offset = Shape(parameter.shape.size(), 0), .size = parameter.shape};
-  if (parameter.tensor_dim != Parameter::whole) cut(box, parameter.tensor_dim, mesh[Axis::tensor]);
+LIERNE_INLINE Box owned_box(Parameter const& parameter, Mesh const& mesh) {
+  auto const& [name, shape, dim] = std::tie(parameter.name, parameter.shape, parameter.tensor_dim);
+  auto const rank = static_cast<int>(shape.size());
+  check<ShapeError>(rank > 0, name, ": expected at least one dimension, found a scalar (give it the shape {1})");
+  Box box{.offset = Shape(shape.size(), 0), .size = shape};
+  if (dim != Parameter::whole) {
+    check<ShapeError>(dim >= 0 && dim < rank, name, ": expected tensor_dim to be a dimension of ", to_string(shape),
+                      ", found ", dim);
+    auto const& group = mesh[Axis::tensor];
+    check<ShapeError>(shape[static_cast<std::size_t>(dim)] % group.size() == 0, name, ": expected dimension ", dim, " of ",
+                      to_string(shape), " to be a multiple of the tensor degree ", group.size());
+    cut(box, dim, group);
+  }
   cut(box, 0, mesh[Axis::shard]);
   return box;
 }
@@ -60,11 +104,16 @@ inline Tensor draw_reference(Parameter const& parameter, Generator generator) {
   return value.erfinv_().mul_(deviation * std::sqrt(2.0)).add_(0.0).clamp_(low, high);
 }
 
-/// One element of the keyed stream. A truncated draw outside its bounds is drawn again from a neighbouring stream.
-inline double draw_keyed(Initial const& initial, std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
-  for (std::uint64_t attempt = 0;; ++attempt) {
-    double const value = initial.deviation * Random{seed, stream + attempt}.normal(index);
-    if (initial.kind == Initial::Kind::normal || (value >= initial.low && value <= initial.high)) return value;
+/// A run of neighbouring elements of the keyed stream. A truncated draw outside its bounds is drawn again from the next
+/// stream.
+inline void draw_keyed(Initial const& initial, std::uint64_t seed, std::uint64_t stream, std::uint64_t begin,
+                       std::span<float> out) {
+  Random{seed, stream}.fill_normal(out, begin, 0, initial.deviation);
+  if (initial.kind == Initial::Kind::normal) return;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    for (std::uint64_t attempt = 1; out[i] < initial.low || out[i] > initial.high; ++attempt) {
+      out[i] = static_cast<float>(initial.deviation * Random{seed, stream + attempt}.normal(begin + i));
+    }
   }
 }
 
@@ -90,40 +139,35 @@ inline Tensor draw_keyed(Parameter const& parameter, std::uint64_t seed) {
         stride *= parameter.shape[d];
       }
       if (rank != 0) index += offset[rank - 1];
-      for (std::int64_t i = 0; i < row; ++i) {
-        out[r * row + i] =
-            static_cast<float>(draw_keyed(initial, seed, stream, static_cast<std::uint64_t>(index + i)));
-      }
+      draw_keyed(initial, seed, stream, static_cast<std::uint64_t>(index), {out + r * row, static_cast<std::size_t>(row)});
     }
   });
   return value;
 }
 
-inline Tensor narrow_to(Tensor value, Box const& box) {
+LIERNE_INLINE Tensor narrow_to(Tensor value, Box const& box) {
   for (std::size_t d = 0; d < box.size.size(); ++d) {
     value = value.narrow(static_cast<std::int64_t>(d), box.offset[d], box.size[d]);
   }
   return value.clone(at::MemoryFormat::Contiguous);
 }
 
-}  // namespace detail
-
-/// Names and allocates every parameter below `module`: this rank's part of it, with its first values, in `master`.
-/// Numerics: values are drawn in float32 (keyed: in double, rounded once) and are the same under every plan. `reference`
-/// equals torchtitan bit for bit where ATen runs with AVX2; without it `normal_` gives other last bits.
-template <class M>
-void init(M& module, InitOptions const& options, Mesh const& mesh, Dtype master) {
+LIERNE_INLINE void init(std::vector<NamedParameter> const& parameters, InitOptions const& options, Mesh const& mesh,
+                        Dtype master) {
   NoGrad guard;
   auto generator = make_generator(options.seed);
-  walk(module, [&](std::string const& name, Parameter& parameter) {
-    parameter.name = name;
-    parameter.box = detail::owned_box(parameter, mesh);
+  for (auto const& [name, parameter] : parameters) {
+    parameter->name = name;
+    parameter->box = owned_box(*parameter, mesh);
     auto const value = options.stream == InitStream::reference
-                           ? detail::narrow_to(detail::draw_reference(parameter, generator), parameter.box)
-                           : detail::draw_keyed(parameter, options.seed);
-    parameter.owned = value.to(at::TensorOptions().dtype(master).device(options.device)).requires_grad_();
-    parameter.materialised = Tensor();
-  });
+                           ? narrow_to(draw_reference(*parameter, generator), parameter->box)
+                           : draw_keyed(*parameter, options.seed);
+    parameter->owned = value.to(at::TensorOptions().dtype(master).device(options.device)).requires_grad_();
+    parameter->materialised = Tensor();
+  }
 }
+
+}  // namespace detail
+#endif
 
 }  // namespace lierne

@@ -2,6 +2,7 @@
 // Normalisation layers.
 #pragma once
 
+#include "lierne/nn/kernel/rms_norm.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/spec/block.hpp"
 #include "lierne/tensor/members.hpp"
@@ -17,8 +18,11 @@ struct RmsNormLayer {
   static void members(auto& self, auto&& visit) { visit("weight", self.weight); }
 
   Tensor operator()(Tensor const& x, Dtype compute) const {
-    auto const& w = weight();
-    return at::rms_norm(x.to(w.scalar_type()), {block.width}, w, block.norm.epsilon).to(compute);
+    return kernel::rms_norm(x, weight(), block.norm.epsilon, compute);
+  }
+  /// The residual stream after an addition, and its norm, in one pass.
+  kernel::AddedNorm add(Tensor const& stream, Tensor const& delta, Dtype compute) const {
+    return kernel::add_rms_norm(stream, delta, weight(), block.norm.epsilon, compute);
   }
 };
 

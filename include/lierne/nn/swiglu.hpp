@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lierne/mesh/placement.hpp"
+#include "lierne/nn/kernel/swiglu.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/nn/linear.hpp"
 #include "lierne/spec/block.hpp"
@@ -31,7 +32,7 @@ struct SwiGluLayer {
     visit("w3", self.w3);
   }
 
-  Tensor operator()(Tensor const& x_BLD) const { return w2(at::silu(w1(x_BLD)) * w3(x_BLD)); }
+  Tensor operator()(Tensor const& x_BLD) const { return w2(kernel::swiglu(w1(x_BLD), w3(x_BLD))); }
 };
 
 template <>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdio>
-#include <unordered_map>
+#include <deque>
 
 #include "lierne/optim/kernel/eager.hpp"
 #include "lierne/optim/kernel/norm.hpp"
@@ -33,14 +33,17 @@ class RuleOptimizer final : public Optimizer {
     bool attached = false;             // fields checked against the weight
   };
 
-  ParameterState& state_of(Slot const& slot);
+  using States = std::map<std::string, ParameterState>;
+
+  ParameterState& state_of(Slot const& slot, std::size_t position);
   void attach(Slot const& slot, ParameterState& state) const;
   void run(std::vector<ParameterStep> const& steps);
 
   std::unique_ptr<Passes const> passes_;
   Schedule schedule_;
   Path path_;
-  std::map<std::string, ParameterState> states_;  // stable addresses
+  States states_;
+  std::vector<States::iterator> order_;  // of the slots of the last step: the next one mostly has the same
   std::int64_t steps_ = 0;
   bool said_foreach_ = false;
 };
@@ -88,8 +91,11 @@ inline Tensor checked_gradient(Slot const& slot) {
 
 }  // namespace detail
 
-inline RuleOptimizer::ParameterState& RuleOptimizer::state_of(Slot const& slot) {
-  auto& state = states_[slot.name];
+inline RuleOptimizer::ParameterState& RuleOptimizer::state_of(Slot const& slot, std::size_t position) {
+  if (order_.size() <= position) order_.resize(position + 1, states_.end());
+  auto& found = order_[position];
+  if (found == states_.end() || found->first != slot.name) found = states_.try_emplace(slot.name).first;
+  auto& state = found->second;
   check(state.last_step_seen != steps_, "optimizer: two slots are named '", slot.name, "' (a tied weight is one slot)");
   state.last_step_seen = steps_;
   if (!state.attached) attach(slot, state);
@@ -127,11 +133,11 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
     check(slot.weight.defined(), "optimizer: '", slot.name, "': its weight is undefined (initialise the model first)");
     if (!slot.weight.grad().defined()) continue;
     auto gradient = detail::checked_gradient(slot);
-    auto& state = state_of(slot);
+    auto& state = state_of(slot, static_cast<std::size_t>(&slot - slots.data()));
     if (slot.counted) counted.push_back(gradient);
     present.push_back(&slot);
     states.push_back(&state);
-    steps.push_back({slot.weight.detach(), std::move(gradient), &state.fields, {}});
+    steps.push_back({slot.weight, std::move(gradient), &state.fields, nullptr});
   }
 
   auto const largest = passes_->largest_norm();
@@ -141,6 +147,7 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
     report.grad_norm = std::sqrt(squares);
     report.clipped = largest && ClipNorm{*largest}.factor(report.grad_norm) < 1;
   }
+  std::deque<std::pair<Call<>, std::vector<double>>> calls;  // distinct ones, of stable addresses
   for (std::size_t i = 0; i < steps.size(); ++i) {
     auto const& multipliers = present[i]->multipliers;
     Call<> const call{.calls = states[i]->calls,
@@ -148,8 +155,14 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
                       .factor = passes_->initial_rate() == 0 ? 1 : factor,
                       .norm = report.grad_norm,
                       .multipliers = multipliers};
-    steps[i].numbers.resize(passes_->number_count());
-    passes_->write_numbers(call, steps[i].numbers.data());
+    auto known = std::find_if(calls.begin(), calls.end(), [&](auto const& other) {
+      return other.first.calls == call.calls && other.first.multipliers == call.multipliers;
+    });
+    if (known == calls.end()) {
+      known = calls.emplace(calls.end(), call, std::vector<double>(passes_->number_count()));
+      passes_->write_numbers(call, known->second.data());
+    }
+    steps[i].numbers = known->second.data();
   }
 
   run(steps);
@@ -190,7 +203,7 @@ inline std::map<std::string, Tensor> RuleOptimizer::state() const {
 inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const& state) {
   NoGrad const no_grad;
   LoadReport report;
-  std::map<std::string, ParameterState> loaded;
+  States loaded;
   std::string_view const prefix = detail::state_prefix;
   for (auto const& [key, tensor] : state) {
     auto const dot = key.rfind('.');
@@ -219,6 +232,7 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
     if (!state.contains(detail::state_key(name, "step"))) report.missing.push_back(detail::state_key(name, "step"));
   }
   states_ = std::move(loaded);
+  order_.clear();
   return report;
 }
 

@@ -23,23 +23,31 @@ concept Value = requires(V a, V b, typename V::Scalar scalar, typename V::Mask m
   { sqrt(a) } -> std::same_as<V>;
 };
 
-// The second argument is not deduced, so that a scalar may stand there: `maximum(root, epsilon)`.
-
 /// The larger of two; NaN when either is NaN.
 template <Value V>
-constexpr V maximum(V const& a, std::type_identity_t<V> const& b) {
+constexpr V maximum(V const& a, V const& b) {
   return select((a < b) | (b != b), b, a);
+}
+/// The larger of a value and a uniform number; NaN stays NaN. The number must not be NaN.
+template <Value V>
+constexpr V maximum(V const& a, typename V::Scalar b) {
+  return select(a < V(b), V(b), a);
 }
 
 /// The smaller of two; NaN when either is NaN.
 template <Value V>
-constexpr V minimum(V const& a, std::type_identity_t<V> const& b) {
+constexpr V minimum(V const& a, V const& b) {
   return select((b < a) | (b != b), b, a);
 }
-
-/// `value` limited to [low, high]; NaN stays NaN.
+/// The smaller of a value and a uniform number; NaN stays NaN. The number must not be NaN.
 template <Value V>
-constexpr V clamp(V const& value, std::type_identity_t<V> const& low, std::type_identity_t<V> const& high) {
+constexpr V minimum(V const& a, typename V::Scalar b) {
+  return select(V(b) < a, V(b), a);
+}
+
+/// `value` limited to [low, high]; NaN stays NaN. The limits are values or uniform numbers.
+template <Value V, class Low, class High>
+constexpr V clamp(V const& value, Low const& low, High const& high) {
   return minimum(maximum(value, low), high);
 }
 

@@ -2,12 +2,41 @@
 // Fully sharded data parallelism: a unit's parameters are gathered while it runs and freed after.
 #pragma once
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/mesh/mesh.hpp"
+#include "lierne/nn/unit.hpp"
+
+#if LIERNE_BODIES
 #include "lierne/parallel/unit_layout.hpp"
+#include "lierne/tensor/function.hpp"
 #include "lierne/tensor/storage.hpp"
+#endif
 
 namespace lierne {
 
+/// Gathers each unit's parameters over the shard axis before it runs, frees them after, gathers them again when its
+/// backward pass begins, and sums their gradients onto the owned parts.
+///
+/// Numerics: gathered values are the owned ones cast to the dtype that forward reads; gradients are summed in the
+/// master dtype. With one process's global batch, loss and gradients equal its own up to the order of that sum.
+/// Errors: c10d's exception on a lost peer. Source: Zhao et al. 2023, arXiv 2304.11277, cut by parameter.
+class Fsdp : public Materialiser {
+ public:
+  /// The mesh must outlive every backward pass.
+  Fsdp(Mesh const& mesh, Dtype compute);
+  ~Fsdp() override;
+
+  void materialise(Unit const& unit) override;
+  Tensor release(Unit const& unit, Tensor output) override;
+
+ private:
+  struct Use;  // one use of a unit, from its forward pass to its backward pass
+  Mesh const* mesh_;
+  Dtype compute_;
+  std::unique_ptr<Use> use_;
+};
+
+#if LIERNE_BODIES
 namespace detail {
 
 /// One use of a unit, from its forward pass to its backward pass; the graph keeps it.
@@ -90,45 +119,37 @@ struct GatherUnit : Function<GatherUnit> {
 
 }  // namespace detail
 
-/// Gathers each unit's parameters over the shard axis before it runs, frees them after, gathers them again when its
-/// backward pass begins, and sums their gradients onto the owned parts.
-///
-/// Numerics: gathered values are the owned ones cast to the dtype that forward reads; gradients are summed in the
-/// master dtype. With one process's global batch, loss and gradients equal its own up to the order of that sum.
-/// Errors: c10d's exception on a lost peer. Source: Zhao et al. 2023, arXiv 2304.11277, cut by parameter.
-class Fsdp : public Materialiser {
- public:
-  /// The mesh must outlive every backward pass.
-  Fsdp(Mesh const& mesh, Dtype compute) : mesh_(&mesh), compute_(compute) {}
-
-  void materialise(Unit const& unit) override {
-    use_ = c10::make_intrusive<detail::FsdpUse>(unit, *mesh_, compute_);
-    TensorList owned;
-    for (auto const* p : unit.parameters) owned.push_back(p->owned);
-    auto const wholes = detail::GatherUnit::apply(at::TensorList(owned), use_);
-    for (std::size_t i = 0; i < wholes.size(); ++i) unit.parameters[i]->materialised = wholes[i];
-  }
-
-  Tensor release(Unit const& unit, Tensor output) override {
-    for (auto* p : unit.parameters) p->materialised = Tensor();
-    auto const use = std::move(use_);
-    // The last unit's backward pass follows at once: freeing would only gather again.
-    if (!output.requires_grad() || unit.last) return output;
-    for (auto const& whole : use->wholes) free_storage(whole);
-    output.register_hook([use](Tensor const& gradient) {
-      // Below autograd the refill leaves the version counter alone, and what the graph saved stays valid.
-      BelowAutograd guard;
-      for (auto const& whole : use->wholes) restore_storage(whole);
-      use->fill();
-      return gradient;
-    });
-    return output;
-  }
-
- private:
-  Mesh const* mesh_;
-  Dtype compute_;
-  c10::intrusive_ptr<detail::FsdpUse> use_;
+struct Fsdp::Use {
+  c10::intrusive_ptr<detail::FsdpUse> held;
 };
+
+LIERNE_INLINE Fsdp::Fsdp(Mesh const& mesh, Dtype compute)
+    : mesh_(&mesh), compute_(compute), use_(std::make_unique<Use>()) {}
+LIERNE_INLINE Fsdp::~Fsdp() = default;
+
+LIERNE_INLINE void Fsdp::materialise(Unit const& unit) {
+  use_->held = c10::make_intrusive<detail::FsdpUse>(unit, *mesh_, compute_);
+  TensorList owned;
+  for (auto const* p : unit.parameters) owned.push_back(p->owned);
+  auto const wholes = detail::GatherUnit::apply(at::TensorList(owned), use_->held);
+  for (std::size_t i = 0; i < wholes.size(); ++i) unit.parameters[i]->materialised = wholes[i];
+}
+
+LIERNE_INLINE Tensor Fsdp::release(Unit const& unit, Tensor output) {
+  for (auto* p : unit.parameters) p->materialised = Tensor();
+  auto const use = std::move(use_->held);
+  // The last unit's backward pass follows at once: freeing would only gather again.
+  if (!output.requires_grad() || unit.last) return output;
+  for (auto const& whole : use->wholes) free_storage(whole);
+  output.register_hook([use](Tensor const& gradient) {
+    // Below autograd the refill leaves the version counter alone, and what the graph saved stays valid.
+    BelowAutograd guard;
+    for (auto const& whole : use->wholes) restore_storage(whole);
+    use->fill();
+    return gradient;
+  });
+  return output;
+}
+#endif
 
 }  // namespace lierne

@@ -2,11 +2,25 @@
 // The sums that finish a step's gradients after its last backward pass.
 #pragma once
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/mesh/mesh.hpp"
+#include "lierne/tensor/autograd.hpp"
 #include "lierne/tensor/members.hpp"
 
 namespace lierne {
 
+/// Finishes the gradients of a step: those of parameters that the tensor axis does not cut are summed over it (each
+/// rank saw its part of the sequence), and all are summed over the replicate axis. The shard axis is summed already,
+/// during the backward pass. Call it once a step, after the last micro-batch, on all ranks.
+void sum_gradients(std::vector<Parameter*> const& parameters, Mesh const& mesh);
+
+/// Whether this process counts a parameter in sums over all processes: exactly one holder of each element does.
+inline bool counted(Parameter const& parameter, Mesh const& mesh) {
+  bool const cut = parameter.tensor_dim != Parameter::whole;
+  return mesh[Axis::replicate].rank() == 0 && (cut || mesh[Axis::tensor].rank() == 0);
+}
+
+#if LIERNE_BODIES
 namespace detail {
 
 /// Sums the parameters' gradients over the group through one flat buffer.
@@ -29,10 +43,7 @@ inline void sum_flat(std::vector<Parameter*> const& parameters, Group const& gro
 
 }  // namespace detail
 
-/// Finishes the gradients of a step: those of parameters that the tensor axis does not cut are summed over it (each
-/// rank saw its part of the sequence), and all are summed over the replicate axis. The shard axis is summed already,
-/// during the backward pass. Call it once a step, after the last micro-batch, on all ranks.
-inline void sum_gradients(std::vector<Parameter*> const& parameters, Mesh const& mesh) {
+LIERNE_INLINE void sum_gradients(std::vector<Parameter*> const& parameters, Mesh const& mesh) {
   NoGrad guard;
   std::vector<Parameter*> whole;
   for (auto* p : parameters) {
@@ -41,11 +52,6 @@ inline void sum_gradients(std::vector<Parameter*> const& parameters, Mesh const&
   detail::sum_flat(whole, mesh[Axis::tensor]);
   detail::sum_flat(parameters, mesh[Axis::replicate]);
 }
-
-/// Whether this process counts a parameter in sums over all processes: exactly one holder of each element does.
-inline bool counted(Parameter const& parameter, Mesh const& mesh) {
-  bool const cut = parameter.tensor_dim != Parameter::whole;
-  return mesh[Axis::replicate].rank() == 0 && (cut || mesh[Axis::tensor].rank() == 0);
-}
+#endif
 
 }  // namespace lierne

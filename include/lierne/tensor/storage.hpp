@@ -2,9 +2,15 @@
 // Frees and restores the memory behind a tensor while its handles and its place in the graph stay.
 #pragma once
 
+#include <ATen/core/LegacyTypeDispatch.h>
+
 #include "lierne/tensor/tensor.hpp"
 
 namespace lierne {
+
+/// Operations in the guard's scope go below autograd: neither graph nor version counter sees them. What is written to
+/// restored memory in it leaves valid what the graph has saved.
+using BelowAutograd = at::AutoDispatchBelowADInplaceOrView;
 
 /// Gives the memory of `tensor`, and of all its views, back to its allocator. Reading it before `restore_storage` is an
 /// error of the caller's that nothing detects.

@@ -2,7 +2,9 @@
 // The gate to ATen: the tensor type, its free functions, dtypes and devices under the library's names.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <string>

@@ -4,10 +4,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace lierne {
 
@@ -48,5 +51,20 @@ class Clock {
   Now::time_point lap_ = start_;
   double offset_ = detail::seconds_since_exec();
 };
+
+namespace detail {
+
+/// Steps after which a run with a time limit fixes its length; the first two are slower and do not count.
+inline constexpr std::int64_t timed_steps = 12;
+
+/// How many steps end in about `minutes`, by the median of the first steps' seconds; never more than `most`.
+inline std::int64_t steps_in(double minutes, std::vector<double> seconds, std::int64_t most) {
+  seconds.erase(seconds.begin(), seconds.begin() + 2);
+  auto const middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(60 * minutes / *middle), timed_steps, most);
+}
+
+}  // namespace detail
 
 }  // namespace lierne

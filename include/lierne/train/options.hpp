@@ -2,12 +2,19 @@
 // What a person sets at launch: the run-time options of a training program.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
-#include "lierne/core/error.hpp"
+#include "lierne/core/compiled.hpp"
+
+#if LIERNE_BODIES
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#endif
+
+namespace CLI {
+class App;
+}
 
 namespace lierne {
 
@@ -26,37 +33,43 @@ struct Options {
   std::uint64_t seed = 42;            ///< of the model's first values
   bool quiet = false;                 ///< no progress lines
 
-  /// Adds every option to a CLI11 application, so that a program can add its own beside them.
-  void add_to(CLI::App& app) {
-    app.add_option("--data", data, "text file, or folder of .txt files, to train on")->capture_default_str();
-    app.add_option("--tokenizer", tokenizer, "tokenizer.json that encodes the text")->capture_default_str();
-    app.add_option("--out", out, "folder for metrics.jsonl (made if missing; default: none)");
-    app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
-    app.add_option("--steps", steps, "optimizer steps")->capture_default_str()->check(CLI::PositiveNumber);
-    app.add_option("--minutes", minutes, "end training after about so many minutes, by fewer steps (0: no limit)")
-        ->capture_default_str()->check(CLI::NonNegativeNumber);
-    app.add_option("--validate-every", validate_every, "steps between validations (0: at the end alone)")
-        ->capture_default_str()->check(CLI::NonNegativeNumber);
-    app.add_option("--sample", sample, "tokens of text to generate at the end (0: none)")
-        ->capture_default_str()->check(CLI::NonNegativeNumber);
-    app.add_option("--threads", threads, "threads of tensor operations (0: LibTorch's choice)")
-        ->capture_default_str()->check(CLI::NonNegativeNumber);
-    app.add_option("--seed", seed, "seed of the first weights")->capture_default_str();
-    app.add_flag("--quiet", quiet, "print results alone, no progress");
-  }
+  /// Adds every option to a CLI11 application, so that a program can add its own beside them (include <CLI/CLI.hpp>).
+  void add_to(CLI::App& app);
 
   /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does.
-  static Options parse(int argc, char** argv) {
-    Options options;
-    CLI::App app{"trains a language model"};
-    options.add_to(app);
-    try {
-      app.parse(argc, argv);
-    } catch (CLI::ParseError const& error) {
-      std::exit(app.exit(error));
-    }
-    return options;
-  }
+  static Options parse(int argc, char** argv);
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE void Options::add_to(CLI::App& app) {
+  app.add_option("--data", data, "text file, or folder of .txt files, to train on")->capture_default_str();
+  app.add_option("--tokenizer", tokenizer, "tokenizer.json that encodes the text")->capture_default_str();
+  app.add_option("--out", out, "folder for metrics.jsonl (made if missing; default: none)");
+  app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--steps", steps, "optimizer steps")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--minutes", minutes, "end training after about so many minutes, by fewer steps (0: no limit)")
+      ->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--validate-every", validate_every, "steps between validations (0: at the end alone)")
+      ->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--sample", sample, "tokens of text to generate at the end (0: none)")
+      ->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", threads, "threads of tensor operations (0: LibTorch's choice)")
+      ->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", seed, "seed of the first weights")->capture_default_str();
+  app.add_flag("--quiet", quiet, "print results alone, no progress");
+}
+
+LIERNE_INLINE Options Options::parse(int argc, char** argv) {
+  Options options;
+  CLI::App app{"trains a language model"};
+  options.add_to(app);
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::ParseError const& error) {
+    std::exit(app.exit(error));
+  }
+  return options;
+}
+#endif
 
 }  // namespace lierne

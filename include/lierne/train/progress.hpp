@@ -8,10 +8,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/error.hpp"
+
+#if LIERNE_BODIES
+#include <nlohmann/json.hpp>
+#endif
 
 namespace lierne {
 
@@ -40,30 +44,13 @@ struct ValidationMetrics {
 /// One JSON object a line. Errors: `FileError` naming the file that cannot be made or written.
 class MetricsFile {
  public:
-  /// Appends to `folder`/metrics.jsonl; the folder is made if missing.
-  explicit MetricsFile(std::filesystem::path const& folder) : path_(folder / "metrics.jsonl") {
-    std::error_code failed;
-    std::filesystem::create_directories(folder, failed);
-    check<FileError>(!failed, folder.string(), ": the run directory cannot be made: ", failed.message());
-    out_.open(path_, std::ios::trunc);
-    check<FileError>(out_.good(), path_.string(), ": cannot be written");
-  }
-
-  void write(StepMetrics const& m) {
-    line({{"step", m.step}, {"loss", m.loss}, {"grad_norm", m.grad_norm}, {"rate", m.rate},
-          {"tokens_per_s", m.tokens_per_s}, {"seconds", m.seconds}, {"elapsed", m.elapsed}, {"tokens", m.tokens},
-          {"data_seconds", m.data_seconds}});
-  }
-  void write(ValidationMetrics const& m) {
-    line({{"step", m.step}, {"validation_loss", m.loss}, {"bits_per_byte", m.bits_per_byte}, {"seconds", m.seconds}});
-  }
+  /// Makes `folder`/metrics.jsonl anew; the folder is made if missing.
+  explicit MetricsFile(std::filesystem::path const& folder);
+  void write(StepMetrics const& m);
+  void write(ValidationMetrics const& m);
 
  private:
-  void line(nlohmann::ordered_json const& object) {
-    out_ << object.dump() << '\n';
-    out_.flush();
-    check<FileError>(out_.good(), path_.string(), ": could not be written (disk full?)");
-  }
+  void line(std::string const& object);
 
   std::filesystem::path path_;
   std::ofstream out_;
@@ -72,30 +59,11 @@ class MetricsFile {
 /// The progress line: rewritten in place on a terminal, a line now and then elsewhere.
 class Progress {
  public:
-  explicit Progress(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+  explicit Progress(bool quiet);
 
-  void show(StepMetrics const& m) {
-    if (quiet_) return;
-    bool const round = m.step == 1 || m.step == m.steps || m.elapsed - shown_ >= (terminal_ ? 0.1 : 10.0);
-    if (!round) return;
-    shown_ = m.elapsed;
-    average_ = average_ > 0 ? 0.9 * average_ + 0.1 * m.tokens_per_s : m.tokens_per_s;
-    double const left = static_cast<double>(m.steps - m.step) * m.seconds;
-    std::fprintf(stderr, "%sstep %lld/%lld  loss %.4f  grad %.2f  rate %.2e  %.0f tokens/s  %.0f ms  left %d:%02d%s",
-                 terminal_ ? "\r\x1b[2K" : "", static_cast<long long>(m.step), static_cast<long long>(m.steps), m.loss,
-                 m.grad_norm, m.rate, average_, 1e3 * m.seconds, static_cast<int>(left) / 60,
-                 static_cast<int>(left) % 60, terminal_ ? "" : "\n");
-    if (terminal_ && m.step == m.steps) std::fputc('\n', stderr);
-    std::fflush(stderr);
-  }
-  void show(ValidationMetrics const& m) {
-    if (quiet_) return;
-    std::fprintf(stderr, "%sstep %lld  held-out loss %.4f  %.4f bits/byte  (%.1f s)\n", terminal_ ? "\r\x1b[2K" : "",
-                 static_cast<long long>(m.step), m.loss, m.bits_per_byte, m.seconds);
-  }
-  void note(std::string const& text) {
-    if (!quiet_) std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\x1b[2K" : "", text.c_str());
-  }
+  void show(StepMetrics const& m);
+  void show(ValidationMetrics const& m);
+  void note(std::string const& text);
 
  private:
   bool quiet_;
@@ -103,5 +71,61 @@ class Progress {
   double shown_ = -1e9;
   double average_ = 0;  // of tokens a second; 0 before the first step
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE MetricsFile::MetricsFile(std::filesystem::path const& folder) : path_(folder / "metrics.jsonl") {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  check<FileError>(!failed, folder.string(), ": the run directory cannot be made: ", failed.message());
+  out_.open(path_, std::ios::trunc);
+  check<FileError>(out_.good(), path_.string(), ": cannot be written");
+}
+
+LIERNE_INLINE void MetricsFile::write(StepMetrics const& m) {
+  line(nlohmann::ordered_json{{"step", m.step}, {"loss", m.loss}, {"grad_norm", m.grad_norm}, {"rate", m.rate},
+                              {"tokens_per_s", m.tokens_per_s}, {"seconds", m.seconds}, {"elapsed", m.elapsed},
+                              {"tokens", m.tokens}, {"data_seconds", m.data_seconds}}
+           .dump());
+}
+
+LIERNE_INLINE void MetricsFile::write(ValidationMetrics const& m) {
+  line(nlohmann::ordered_json{
+      {"step", m.step}, {"validation_loss", m.loss}, {"bits_per_byte", m.bits_per_byte}, {"seconds", m.seconds}}
+           .dump());
+}
+
+LIERNE_INLINE void MetricsFile::line(std::string const& object) {
+  out_ << object << '\n';
+  out_.flush();
+  check<FileError>(out_.good(), path_.string(), ": could not be written (disk full?)");
+}
+
+LIERNE_INLINE Progress::Progress(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+LIERNE_INLINE void Progress::show(StepMetrics const& m) {
+  if (quiet_) return;
+  bool const round = m.step == 1 || m.step == m.steps || m.elapsed - shown_ >= (terminal_ ? 0.1 : 10.0);
+  if (!round) return;
+  shown_ = m.elapsed;
+  average_ = average_ > 0 ? 0.9 * average_ + 0.1 * m.tokens_per_s : m.tokens_per_s;
+  double const left = static_cast<double>(m.steps - m.step) * m.seconds;
+  std::fprintf(stderr, "%sstep %lld/%lld  loss %.4f  grad %.2f  rate %.2e  %.0f tokens/s  %.0f ms  left %d:%02d%s",
+               terminal_ ? "\r\x1b[2K" : "", static_cast<long long>(m.step), static_cast<long long>(m.steps), m.loss,
+               m.grad_norm, m.rate, average_, 1e3 * m.seconds, static_cast<int>(left) / 60, static_cast<int>(left) % 60,
+               terminal_ ? "" : "\n");
+  if (terminal_ && m.step == m.steps) std::fputc('\n', stderr);
+  std::fflush(stderr);
+}
+
+LIERNE_INLINE void Progress::show(ValidationMetrics const& m) {
+  if (quiet_) return;
+  std::fprintf(stderr, "%sstep %lld  held-out loss %.4f  %.4f bits/byte  (%.1f s)\n", terminal_ ? "\r\x1b[2K" : "",
+               static_cast<long long>(m.step), m.loss, m.bits_per_byte, m.seconds);
+}
+
+LIERNE_INLINE void Progress::note(std::string const& text) {
+  if (!quiet_) std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\x1b[2K" : "", text.c_str());
+}
+#endif
 
 }  // namespace lierne

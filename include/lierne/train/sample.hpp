@@ -2,10 +2,12 @@
 // Text from a model: tokens drawn one by one.
 #pragma once
 
-#include <cmath>
-
-#include "lierne/core/random.hpp"
+#include "lierne/core/compiled.hpp"
 #include "lierne/train/trainable.hpp"
+
+#if LIERNE_BODIES
+#include "lierne/core/random.hpp"
+#endif
 
 namespace lierne {
 
@@ -19,7 +21,10 @@ struct SampleOptions {
 
 /// Draws tokens after the tokenizer's begin of text (token 0 without one) and decodes them; ends early at its end of
 /// text. The same seed gives the same text. The whole context runs again for each token.
-inline std::string sample(Trainable& model, Tokenizer const& tokenizer, SampleOptions const& options = {}) {
+std::string sample(Trainable& model, Tokenizer const& tokenizer, SampleOptions const& options = {});
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::string sample(Trainable& model, Tokenizer const& tokenizer, SampleOptions const& options) {
   NoGrad guard;
   std::vector<std::int64_t> ids{tokenizer.bos().value_or(0)};
   Random const random{options.seed, hash("sample")};
@@ -42,5 +47,6 @@ inline std::string sample(Trainable& model, Tokenizer const& tokenizer, SampleOp
   std::vector<TokenId> const text(ids.begin(), ids.end());
   return tokenizer.decode(text, /*skip_special=*/true);
 }
+#endif
 
 }  // namespace lierne

@@ -2,18 +2,22 @@
 // The training loop.
 #pragma once
 
+#include "lierne/core/compiled.hpp"
+#include "lierne/optim/optim.hpp"
+#include "lierne/train/clock.hpp"
+#include "lierne/train/options.hpp"
+#include "lierne/train/progress.hpp"
+#include "lierne/train/sample.hpp"
+
+#if LIERNE_BODIES
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <optional>
 
-#include "lierne/optim/optim.hpp"
 #include "lierne/tensor/device.hpp"
 #include "lierne/tensor/memory.hpp"
-#include "lierne/train/clock.hpp"
-#include "lierne/train/options.hpp"
-#include "lierne/train/progress.hpp"
-#include "lierne/train/sample.hpp"
+#endif
 
 namespace lierne {
 
@@ -69,7 +73,8 @@ class Trainer {
   std::int64_t tokens_ = 0;
 };
 
-inline void Trainer::start(Batches& batches) {
+#if LIERNE_BODIES
+LIERNE_INLINE void Trainer::start(Batches& batches) {
   auto const launch = Launch::from_environment();
   device_ = open_device(options_.device, launch.local_rank);
   if (options_.threads > 0) set_threads(options_.threads);
@@ -82,20 +87,20 @@ inline void Trainer::start(Batches& batches) {
   for (auto* p : parameters_) slots_.push_back({.name = p->name, .weight = p->owned, .counted = counted(*p, mesh_)});
 }
 
-inline double Trainer::over_data_ranks(double value) const {
+LIERNE_INLINE double Trainer::over_data_ranks(double value) const {
   auto const sum = at::scalar_tensor(value, at::TensorOptions().dtype(float64).device(device_)).reshape({1});
   mesh_[Axis::replicate].sum(sum);
   mesh_[Axis::shard].sum(sum);
   return sum.item<double>();
 }
 
-inline std::int64_t Trainer::from_first_rank(std::int64_t value) const {
+LIERNE_INLINE std::int64_t Trainer::from_first_rank(std::int64_t value) const {
   auto const shared = at::full({1}, value, at::TensorOptions().dtype(int64).device(device_));
   mesh_.all().broadcast(shared);
   return shared.item<std::int64_t>();
 }
 
-inline StepMetrics Trainer::step(Batches& batches, std::int64_t step, std::int64_t steps) {
+LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std::int64_t steps) {
   StepMetrics metrics{.step = step, .steps = steps};
   Clock clock;
   auto const batch = batches.next();
@@ -128,7 +133,7 @@ inline StepMetrics Trainer::step(Batches& batches, std::int64_t step, std::int64
   return metrics;
 }
 
-inline ValidationMetrics Trainer::validate(Batches const& batches, std::int64_t step) {
+LIERNE_INLINE ValidationMetrics Trainer::validate(Batches const& batches, std::int64_t step) {
   NoGrad guard;
   Clock clock;
   double nats = 0, tokens = 0, bytes = 0;
@@ -147,22 +152,7 @@ inline ValidationMetrics Trainer::validate(Batches const& batches, std::int64_t 
           .seconds = clock.lap()};
 }
 
-namespace detail {
-
-/// Steps after which a run with a time limit fixes its length; the first two are slower and do not count.
-inline constexpr std::int64_t timed_steps = 12;
-
-/// How many steps end in about `minutes`, by the median of the first steps' seconds; never more than `most`.
-inline std::int64_t steps_in(double minutes, std::vector<double> seconds, std::int64_t most) {
-  seconds.erase(seconds.begin(), seconds.begin() + 2);
-  auto const middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  return std::clamp<std::int64_t>(static_cast<std::int64_t>(60 * minutes / *middle), timed_steps, most);
-}
-
-}  // namespace detail
-
-inline TrainResult Trainer::run(Batches& batches) {
+LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
   start(batches);
   bool const speaks = mesh_.rank() == 0;
   Progress progress(options_.quiet || !speaks);
@@ -205,5 +195,6 @@ inline TrainResult Trainer::run(Batches& batches) {
   }
   return result;
 }
+#endif
 
 }  // namespace lierne

@@ -22,7 +22,7 @@ inline void run_loop(Passes const& passes, std::span<ParameterStep const> steps)
   for (auto const& step : steps) {
     Element<TensorValue> at{step.weight, step.gradient, {}};
     std::vector<TensorValue> fields(step.fields->begin(), step.fields->end());
-    passes.run(step.numbers.data(), at, fields.data());
+    passes.run(step.numbers, at, fields.data());
     for (std::size_t k = 0; k < fields.size(); ++k) {
       (*step.fields)[k] = detail::own_copy(fields[k].beside(step.weight), step.weight).expand_as(step.weight).contiguous();
     }
@@ -30,9 +30,9 @@ inline void run_loop(Passes const& passes, std::span<ParameterStep const> steps)
   }
 }
 
-/// In lists of the tensors that share dtype, device and uniform numbers.
+/// In lists of the tensors that share dtype, device and uniform numbers (one array of them).
 inline void run_foreach(Passes const& passes, std::span<ParameterStep const> steps) {
-  using Key = std::tuple<std::vector<double>, Dtype, std::string>;
+  using Key = std::tuple<double const*, Dtype, std::string>;
   std::map<Key, std::vector<ParameterStep const*>> groups;
   for (auto const& step : steps) {
     groups[{step.numbers, step.weight.scalar_type(), step.weight.device().str()}].push_back(&step);
@@ -46,7 +46,7 @@ inline void run_foreach(Passes const& passes, std::span<ParameterStep const> ste
       for (std::size_t k = 0; k < fields.size(); ++k) fields[k].tensors.push_back((*step->fields)[k]);
     }
     auto const weights = at.weight.tensors;
-    passes.run(std::get<0>(key).data(), at, fields.data());
+    passes.run(std::get<0>(key), at, fields.data());
     for (std::size_t i = 0; i < members.size(); ++i) {
       for (std::size_t k = 0; k < fields.size(); ++k) {
         (*members[i]->fields)[k] =

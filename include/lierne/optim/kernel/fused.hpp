@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The drivers of the three paths: parameters with their gradients in, new weights and fields out.
+// The driver of the fused path: parameters with their gradients in, new weights and fields out.
 #pragma once
 
 #include <cstring>
-#include <map>
 
 #include "lierne/optim/kernel/chunks.hpp"
 #include "lierne/optim/kernel/passes.hpp"
@@ -15,7 +14,7 @@ struct ParameterStep {
   Tensor weight;
   Tensor gradient;
   std::vector<Tensor>* fields;
-  std::vector<double> numbers;  ///< the rule's for this call
+  double const* numbers;  ///< the rule's for this call; parameters whose calls are alike share them
 };
 
 namespace detail {
@@ -25,7 +24,7 @@ struct FusedArrays {
   T* weight;
   T const* gradient;
   std::array<T*, Passes::most_fields> fields;
-  std::vector<T> numbers;
+  T const* numbers;
 };
 
 // The end of an array that does not fill a vector: computed in a padded copy, by the same instructions as the rest.
@@ -43,7 +42,7 @@ void run_tail(Passes const& passes, FusedArrays<T> const& arrays, std::int64_t b
     fields[k] = values[k];
     std::memcpy(values[k], arrays.fields[k] + begin, bytes);
   }
-  passes.run(Stretch<T>{weight, gradient, fields, arrays.numbers.data(), 1});
+  passes.run(Stretch<T>{weight, gradient, fields, arrays.numbers, 1});
   std::memcpy(arrays.weight + begin, weight, bytes);
   for (std::size_t k = 0; k < field_count; ++k) std::memcpy(arrays.fields[k] + begin, values[k], bytes);
 }
@@ -52,6 +51,8 @@ template <class T>
 void run_fused(Passes const& passes, std::span<ParameterStep const* const> steps) {
   std::vector<FusedArrays<T>> arrays;
   std::vector<std::int64_t> sizes;
+  auto const number_count = passes.number_count();
+  std::vector<T> numbers(steps.size() * number_count);
   arrays.reserve(steps.size());
   for (auto const* step : steps) {
     auto& entry = arrays.emplace_back();
@@ -60,7 +61,9 @@ void run_fused(Passes const& passes, std::span<ParameterStep const* const> steps
     for (std::size_t k = 0; k < step->fields->size(); ++k) {
       entry.fields[k] = (*step->fields)[k].template mutable_data_ptr<T>();
     }
-    entry.numbers.assign(step->numbers.begin(), step->numbers.end());
+    T* const own_numbers = numbers.data() + (arrays.size() - 1) * number_count;
+    std::copy_n(step->numbers, number_count, own_numbers);
+    entry.numbers = own_numbers;
     sizes.push_back(step->weight.numel());
   }
   auto const field_count = passes.fields().size();
@@ -72,7 +75,7 @@ void run_fused(Passes const& passes, std::span<ParameterStep const* const> steps
     auto const packs = chunk.size / lanes;
     if (packs > 0) {
       passes.run(Stretch<T>{entry.weight + chunk.begin, entry.gradient + chunk.begin, fields.data(),
-                            entry.numbers.data(), packs});
+                            entry.numbers, packs});
     }
     auto const tail = chunk.size % lanes;
     if (tail > 0) run_tail(passes, entry, chunk.begin + packs * lanes, tail);

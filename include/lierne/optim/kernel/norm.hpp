@@ -5,34 +5,85 @@
 #include <array>
 
 #include "lierne/optim/kernel/chunks.hpp"
+#include "lierne/optim/kernel/wide_pack.hpp"
 #include "lierne/tensor/tensor.hpp"
 
 namespace lierne {
 
-/// Σx² over `size` elements.
-/// Numerics: 16 double accumulators, element i goes to accumulator i mod 16, summed in order at the end: the result does
-/// not depend on the instruction set. A float's square is exact in double.
+namespace detail {
+
+// Four runs side by side, of `quarter` elements each: one stream alone would wait for memory half of the time. Element i
+// of run r goes to accumulator 4 r + i mod 4, so the width of the vectors that hold the accumulators does not matter.
+inline constexpr std::int64_t norm_runs = 4;
+inline constexpr std::int64_t norm_lanes = 4;
+
 template <class T>
-double sum_of_squares(T const* values, std::int64_t size) {
-  constexpr std::int64_t lanes = 16;
-  typedef double Pair __attribute__((vector_size(16)));
-  std::array<Pair, lanes / 2> sums{};
-  std::int64_t i = 0;
-  for (; i + lanes <= size; i += lanes) {
-    for (std::size_t lane = 0; lane < lanes / 2; ++lane) {
-      auto const at = static_cast<std::size_t>(i) + 2 * lane;
-      Pair const pair = {static_cast<double>(values[at]), static_cast<double>(values[at + 1])};
-      sums[lane] += pair * pair;
-    }
-  }
-  for (; i < size; ++i) {
-    auto const lane = static_cast<std::size_t>(i % lanes);
-    double const value = static_cast<double>(values[i]);
-    sums[lane / 2][lane % 2] += value * value;
+double add_up(std::array<double, norm_runs * norm_lanes> sums, T const* rest, std::int64_t size) {
+  for (std::int64_t i = 0; i < size; ++i) {
+    double const value = static_cast<double>(rest[i]);
+    sums[static_cast<std::size_t>(i)] += value * value;
   }
   double total = 0;
-  for (auto const& pair : sums) total += pair[0] + pair[1];
+  for (double sum : sums) total += sum;
   return total;
+}
+
+template <class T>
+double sum_of_squares_by_pairs(T const* values, std::int64_t size) {
+  typedef T In __attribute__((vector_size(2 * sizeof(T)), aligned(alignof(T)), may_alias));
+  typedef double Pair __attribute__((vector_size(16)));
+  auto const quarter = size / (norm_runs * norm_lanes) * norm_lanes;
+  Pair s0{}, s1{}, s2{}, s3{}, s4{}, s5{}, s6{}, s7{};
+  auto const square = [](T const* at) {
+    auto const pair = __builtin_convertvector(*reinterpret_cast<In const*>(at), Pair);
+    return pair * pair;
+  };
+  for (T const* at = values; at < values + quarter; at += norm_lanes) {
+    s0 += square(at), s1 += square(at + 2);
+    s2 += square(at + quarter), s3 += square(at + quarter + 2);
+    s4 += square(at + 2 * quarter), s5 += square(at + 2 * quarter + 2);
+    s6 += square(at + 3 * quarter), s7 += square(at + 3 * quarter + 2);
+  }
+  return add_up({s0[0], s0[1], s1[0], s1[1], s2[0], s2[1], s3[0], s3[1],
+                 s4[0], s4[1], s5[0], s5[1], s6[0], s6[1], s7[0], s7[1]}, values + 4 * quarter, size - 4 * quarter);
+}
+
+#ifdef LIERNE_WIDE_PACK
+template <class T>
+[[gnu::target("avx2")]] double sum_of_squares_by_fours(T const* values, std::int64_t size) {
+  typedef T In __attribute__((vector_size(4 * sizeof(T)), aligned(alignof(T)), may_alias));
+  typedef double Four __attribute__((vector_size(32)));
+  auto const quarter = size / (norm_runs * norm_lanes) * norm_lanes;
+  Four sums[norm_runs]{};
+  for (T const* at = values; at < values + quarter; at += norm_lanes) {
+#pragma GCC unroll 4
+    for (std::int64_t run = 0; run < norm_runs; ++run) {
+      In const& in = *reinterpret_cast<In const*>(at + run * quarter);
+      Four four;
+      if constexpr (sizeof(T) == 4) {
+        four = __builtin_ia32_cvtps2pd256(in);  // __builtin_convertvector goes by halves
+      } else {
+        four = in;
+      }
+      sums[run] += four * four;
+    }
+  }
+  std::array<double, norm_runs * norm_lanes> lanes;
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane) lanes[lane] = sums[lane / 4][lane % 4];
+  return add_up(lanes, values + 4 * quarter, size - 4 * quarter);
+}
+#endif
+
+}  // namespace detail
+
+/// Σx² over `size` elements. dtypes: float, double.
+/// Numerics: sixteen accumulators in double, the same whatever the instruction set. A float's square is exact in double.
+template <class T>
+double sum_of_squares(T const* values, std::int64_t size) {
+#ifdef LIERNE_WIDE_PACK
+  if (wide_packs_run()) return detail::sum_of_squares_by_fours(values, size);
+#endif
+  return detail::sum_of_squares_by_pairs(values, size);
 }
 
 /// Σx² over all elements of all tensors. dtypes: float32, float64.

@@ -11,16 +11,6 @@
 
 namespace lierne {
 
-/// Whether the fused pass may use `WidePack` on this processor.
-inline bool wide_packs_run() {
-#ifdef LIERNE_WIDE_PACK
-  static bool const wide = __builtin_cpu_supports("avx2");
-  return wide;
-#else
-  return false;
-#endif
-}
-
 /// The elements in one vector of the fused pass on this processor.
 template <class T>
 int fused_lanes() {

@@ -55,13 +55,15 @@ struct TensorListValue {
   friend TensorListValue operator-(TensorListValue const& a) { return at::_foreach_neg(a.tensors); }
   friend TensorListValue sqrt(TensorListValue const& a) { return at::_foreach_sqrt(a.tensors); }
   friend TensorListValue maximum(TensorListValue const& a, TensorListValue const& b) {
-    if (a.is_number()) return at::_foreach_maximum(b.tensors, a.number);
-    return b.is_number() ? at::_foreach_maximum(a.tensors, b.number) : at::_foreach_maximum(a.tensors, b.tensors);
+    if (a.is_number()) return maximum(b, a.number);
+    return b.is_number() ? maximum(a, b.number) : at::_foreach_maximum(a.tensors, b.tensors);
   }
+  friend TensorListValue maximum(TensorListValue const& a, double b) { return at::_foreach_clamp_min(a.tensors, b); }
   friend TensorListValue minimum(TensorListValue const& a, TensorListValue const& b) {
-    if (a.is_number()) return at::_foreach_minimum(b.tensors, a.number);
-    return b.is_number() ? at::_foreach_minimum(a.tensors, b.number) : at::_foreach_minimum(a.tensors, b.tensors);
+    if (a.is_number()) return minimum(b, a.number);
+    return b.is_number() ? minimum(a, b.number) : at::_foreach_minimum(a.tensors, b.tensors);
   }
+  friend TensorListValue minimum(TensorListValue const& a, double b) { return at::_foreach_clamp_max(a.tensors, b); }
 
   // ATen has no list form of these.
   friend Mask operator<(TensorListValue const& a, TensorListValue const& b) {

@@ -72,12 +72,18 @@ struct TensorValue {
     return a.is_number() ? TensorValue(std::pow(a.number, exponent)) : a.tensor.pow(exponent);
   }
   friend TensorValue maximum(TensorValue const& a, TensorValue const& b) {
-    return a.is_number() ? at::clamp_min(b.tensor, a.number)
-                         : b.is_number() ? at::clamp_min(a.tensor, b.number) : at::maximum(a.tensor, b.tensor);
+    if (a.is_number()) return maximum(b, a.number);
+    return b.is_number() ? maximum(a, b.number) : at::maximum(a.tensor, b.tensor);
+  }
+  friend TensorValue maximum(TensorValue const& a, double b) {
+    return a.is_number() ? TensorValue(std::fmax(a.number, b)) : at::clamp_min(a.tensor, b);
   }
   friend TensorValue minimum(TensorValue const& a, TensorValue const& b) {
-    return a.is_number() ? at::clamp_max(b.tensor, a.number)
-                         : b.is_number() ? at::clamp_max(a.tensor, b.number) : at::minimum(a.tensor, b.tensor);
+    if (a.is_number()) return minimum(b, a.number);
+    return b.is_number() ? minimum(a, b.number) : at::minimum(a.tensor, b.tensor);
+  }
+  friend TensorValue minimum(TensorValue const& a, double b) {
+    return a.is_number() ? TensorValue(std::fmin(a.number, b)) : at::clamp_max(a.tensor, b);
   }
 
  private:

@@ -126,3 +126,17 @@ struct alignas(32) WidePack {
 
 }  // namespace lierne
 #endif
+
+namespace lierne {
+
+/// Whether this build has `WidePack` and the processor its instructions.
+inline bool wide_packs_run() {
+#ifdef LIERNE_WIDE_PACK
+  static bool const wide = __builtin_cpu_supports("avx2");
+  return wide;
+#else
+  return false;
+#endif
+}
+
+}  // namespace lierne

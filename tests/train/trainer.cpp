@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lierne/train/trainer.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "processes.hpp"
+#include "train/small.hpp"
+
+using namespace lierne;
+
+namespace {
+
+auto rule() { return clip_norm(1.0) | adamw({.rate = 1e-2, .beta2 = 0.95}) | decay(0.1, times_rate); }
+auto schedule_of_run() { return warmup(3) | cosine_to(0.1); }
+
+Options options(std::int64_t steps, std::string out = {}) {
+  return {.out = std::move(out), .steps = steps, .validate_every = 0, .sample = 0, .seed = 5, .quiet = true};
+}
+
+std::vector<nlohmann::json> lines(std::filesystem::path const& folder) {
+  std::ifstream in(folder / "metrics.jsonl");
+  std::vector<nlohmann::json> all;
+  for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
+  return all;
+}
+
+/// The same run written out by hand.
+std::vector<double> by_hand(int steps) {
+  Model<small::spec> model;
+  model.init({.seed = 5});
+  std::vector<Slot> slots;
+  model.walk([&](std::string const& name, Parameter& p) { slots.push_back({.name = name, .weight = p.owned}); });
+  auto optimizer = bind(scheduled(rule(), schedule_of_run()));
+  auto data = small::data();
+  std::vector<double> losses;
+  for (int k = 0; k < steps; ++k) {
+    auto const batch = data.next();
+    auto const loss = model.loss(batch.tokens, batch.labels, static_cast<double>(batch.global_valid));
+    backward(loss);
+    losses.push_back(loss.item<double>());
+    optimizer->step(slots, {.step = k, .total = steps});
+  }
+  return losses;
+}
+
+template <Plan plan>
+void trains_as_one_process() {
+  auto const folder = std::filesystem::temp_directory_path() / ("lierne_trainer_" + to_string(plan));
+  std::filesystem::create_directories(folder);
+  auto data = small::data();
+  Trainer trainer{Model<small::spec, plan>{}, scheduled(rule(), schedule_of_run()), options(6, folder.string())};
+  auto const result = trainer.fit(data);
+  auto const expected = by_hand(6);
+  // Adam magnifies differences in gradients near epsilon; see docs/numerics.md.
+  CHECK(result.loss == doctest::Approx(expected.back()).epsilon(1e-3));
+  if (trainer.mesh().rank() != 0) return;
+  auto const metrics = lines(folder);
+  REQUIRE(metrics.size() == 7);
+  CHECK(metrics[0]["loss"].get<double>() == doctest::Approx(expected[0]).epsilon(1e-6));
+  CHECK(metrics[1]["loss"].get<double>() == doctest::Approx(expected[1]).epsilon(1e-5));
+}
+
+}  // namespace
+
+TEST_CASE("a run equals the same loop written by hand, step by step") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_test";
+  std::filesystem::remove_all(folder);
+  auto data = small::data();
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(20, folder.string())};
+  auto const result = trainer.fit(data);
+  auto const expected = by_hand(20);
+  auto const metrics = lines(folder);
+  REQUIRE(metrics.size() == 21);
+  for (std::size_t k = 0; k < 20; ++k) {
+    CHECK(metrics[k]["step"] == k + 1);
+    CHECK(metrics[k]["loss"].get<double>() == expected[k]);
+    CHECK(metrics[k]["grad_norm"].get<double>() > 0);
+    CHECK(metrics[k]["tokens"] == 64 * (k + 1));
+  }
+  CHECK(metrics[0]["rate"].get<double>() == doctest::Approx(1e-2 / 3));
+  CHECK(result.steps == 20);
+  CHECK(result.loss == expected.back());
+  CHECK(result.loss < expected.front() - 1);
+}
+
+TEST_CASE("bits per byte is the held-out text's cross entropy over its bytes") {
+  auto data = small::data();
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(1)};
+  auto const result = trainer.fit(data);
+  auto const text = small::text();
+  double tokens = 0, nats = 0;
+  auto const held_out = data.validation(1);
+  for (std::int64_t i = 0; i < held_out.size(); ++i) {
+    auto const batch = held_out[i];
+    NoGrad guard;
+    auto const logs = at::log_softmax(trainer.model().logits(batch.tokens).to(float64), -1)[0];
+    for (std::int64_t t = 0; t < batch.labels.size(1); ++t) {
+      auto const label = batch.labels[0][t].item<std::int64_t>();
+      if (label < 0) continue;
+      nats -= logs[t][label].item<double>();
+      ++tokens;
+    }
+  }
+  CHECK(result.validation_loss == doctest::Approx(nats / tokens).epsilon(1e-6));
+  double const bytes = static_cast<double>(text.bytes(text.validation()));
+  CHECK(result.bits_per_byte == doctest::Approx(nats / std::log(2.0) / bytes).epsilon(1e-6));
+}
+
+TEST_CASE("rank: trains under fsdp 2" * doctest::skip()) { trains_as_one_process<Plan{.shard = rest}>(); }
+TEST_CASE("rank: trains under tensor 2" * doctest::skip()) { trains_as_one_process<Plan{.tensor = 2}>(); }
+
+TEST_CASE("two processes train as one") {
+  SUBCASE("fsdp") { processes::run("rank: trains under fsdp 2", 2); }
+  SUBCASE("tensor") { processes::run("rank: trains under tensor 2", 2); }
+}
+
+TEST_CASE("what cannot work is said before training") {
+  auto data = small::data();
+  auto wrong_device = options(1);
+  wrong_device.device = "tpu";
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), wrong_device};
+  CHECK_THROWS_WITH_AS(trainer.fit(data), doctest::Contains("expected cpu, cuda or cuda:N, found 'tpu'"), ArgumentError);
+
+  constexpr auto few = with(small::spec, field<"vocab">(100));
+  Trainer too_small{Model<few>{}, scheduled(rule(), schedule_of_run()), options(1)};
+  CHECK_THROWS_WITH_AS(too_small.fit(data), doctest::Contains("4096"), Error);
+
+  Trainer too_many{Model<small::spec, Plan{.shard = 2}>{}, scheduled(rule(), schedule_of_run()), options(1)};
+  CHECK_THROWS_WITH_AS(too_many.fit(data), doctest::Contains("does not fit 1 process"), LaunchError);
+
+  Trainer diverges{Model<small::spec>{}, scheduled(adamw({.rate = 1e30}), warmup(0) | stable()), options(50)};
+  CHECK_THROWS_WITH_AS(diverges.fit(data), doctest::Contains("the loss of step"), NumericError);
+}
