@@ -37,11 +37,16 @@ class Compiler:
         if self.precompiled and not Path(self.precompiled[1] + ".gch").exists():
             raise SystemExit(f"{self.precompiled[1]}.gch is not built: build the target lierne_precompiled first")
 
+    def line(self, *, torch: bool, precompiled: bool) -> list[str]:
+        """The command line up to its files. `precompiled`: as a target with lierne_precompile compiles."""
+        return [self.command, *self.flags, *(self.torch if torch else []),
+                *(["-DLIERNE_COMPILED", "-Werror=invalid-pch", *self.precompiled] if precompiled else [])]
+
     def check_syntax(self, code: str | Path, *extra: str, torch: bool, precompiled: bool) -> tuple[bool, str]:
         """Parses a file, or a text on standard input, and says whether it compiles and what the compiler wrote."""
         given = isinstance(code, Path)
-        command = [self.command, *self.flags, *(self.torch if torch else []),
-                   *(["-Werror=invalid-pch", *self.precompiled] if precompiled else []), "-fsyntax-only", "-fdiagnostics-color=never", *extra, "-x", "c++", str(code) if given else "-"]
+        command = [*self.line(torch=torch, precompiled=precompiled), "-fsyntax-only", "-fdiagnostics-color=never", *extra,
+                   "-x", "c++", str(code) if given else "-"]
         done = subprocess.run(command, cwd=self.folder, input=None if given else code, text=True, encoding="utf-8",
                               stdin=subprocess.DEVNULL if given else None, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env={**os.environ, "LC_ALL": "C"})

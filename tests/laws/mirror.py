@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every header has its test: include/lierne/<dir>/<x>.hpp and tests/<dir>/<x>.cpp."""
+"""Every header has its test: include/lierne/<dir>/<x>.hpp and tests/<dir>/<x>.cpp, which includes it before all else.
+
+The order is a proof: the test's unit compiles, so the header needs nothing that another would have had to include first.
+"""
 import re
 from pathlib import Path
 
@@ -21,8 +24,8 @@ def violations(root: Path) -> list[str]:
         if not test.exists():
             found.append(f"{header}: no test at {test.relative_to(root)}")
             continue
-        if f"lierne/{header.as_posix()}" not in tree.includes(test):
-            found.append(f"{test.relative_to(root)}: does not include lierne/{header}")
+        if tree.includes(test)[:1] != [f"lierne/{header.as_posix()}"]:
+            found.append(f"{test.relative_to(root)}: its first include is not lierne/{header}")
         if not ASSERTS.search(test.read_text(encoding="utf-8")):
             found.append(f"{test.relative_to(root)}: tests nothing")
     return found

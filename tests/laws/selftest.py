@@ -4,6 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import gates
 import layers
 import length
 import mirror
@@ -68,12 +69,23 @@ class Laws(unittest.TestCase):
         self.one(layers.violations(self.tree(extras__a="")), "no rank")
         self.one(layers.violations(self.tree(core__a='#include "lierne/core/gone.hpp"\n')), "does not exist")
 
+    def test_gates(self):
+        text = "// at::empty is named in a comment\nchar const* c10 = \"c10::Half\";\n"
+        self.assertEqual(gates.violations(self.tree(nn__a=text)), [])
+        self.one(gates.violations(self.tree(nn__a="inline auto f() { return at::empty({1}); }\n")), "reaches no <ATen/")
+        root = self.tree(nn__a='#include "lierne/tensor/t.hpp"\nTensor f();\n', tensor__t="#include <ATen/core/Tensor.h>\n")
+        self.assertEqual(gates.violations(root), [])
+        root = self.tree(nn__a='#include "lierne/tensor/t.hpp"\nstruct F : Function<F> {};\n', tensor__t="#include <ATen/core/Tensor.h>\n")
+        self.one(gates.violations(root), "reaches no <torch/csrc/autograd/")
+
     def test_mirror(self):
         root = self.tree(core__a="", core__core="")
         self.one(mirror.violations(root), "no test")
         test = {"core__a": "", "tests/core/a.cpp": '#include "lierne/core/a.hpp"\nstatic_assert(true);\n'}
         self.assertEqual(mirror.violations(self.tree(**test)), [])
-        self.one(mirror.violations(self.tree(**test | {"tests/core/a.cpp": "static_assert(true);\n"})), "does not include")
+        self.one(mirror.violations(self.tree(**test | {"tests/core/a.cpp": "static_assert(true);\n"})), "first include")
+        later = '#include <vector>\n#include "lierne/core/a.hpp"\nstatic_assert(true);\n'
+        self.one(mirror.violations(self.tree(**test | {"tests/core/a.cpp": later})), "first include")
         self.one(mirror.violations(self.tree(**test | {"tests/core/a.cpp": '#include "lierne/core/a.hpp"\n'})), "tests nothing")
 
     def test_length(self):

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Seconds of the compiler: each umbrella header, example 01, each further model in a unit; against the budgets of CONTRIBUTING.md.
+
+    script/bench compile [--json FILE] [--repeats N] [--only REGEX]
+
+Each case is timed at -O1 (tests) and -O2 (training), with `lierne_precompile` (precompiled header and compiled bodies) and
+without. `ours` is the median of the repeats, `peer` the budget where there is one. What a unit costs before its first own
+line is the case `nothing`.
+"""
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "laws"))
+import tree  # noqa: E402
+from compiler import Compiler  # noqa: E402
+
+LEVELS = {"-O1": "dev", "-O2": "release"}
+MODELS = 5
+
+MODEL = """
+constexpr ln::Decoder model_{i}{{.layers = {layers}, .width = {width}, .vocab = 4096, .mixer = ln::Attention{{.heads = 4, .kv_heads = {kv}}},
+                               .position = ln::Rope{{}}, .channel = ln::SwiGlu{{.hidden = {hidden}}}}};
+void train_{i}(ln::Options const& options) {{
+  auto rule = ln::clip_norm(1.0) | ln::adamw({{.rate = 2e-3}}) | ln::decay(0.1, ln::times_rate);
+  auto data = ln::text(options.data, options.tokenizer) | ln::pack(256) | ln::shuffle(42) | ln::batch(8);
+  ln::Trainer trainer{{ln::Model<model_{i}>{{}}, ln::scheduled(rule, ln::warmup(50) | ln::cosine_to(0.05)), options}};
+  trainer.fit(data);
+}}
+"""
+
+
+@dataclass
+class Case:
+    name: str
+    code: str
+    precompiled: bool
+    torch: bool = True
+    budget: float | None = None
+
+
+def models(count: int) -> str:
+    text = "#include <lierne/lierne.hpp>\nnamespace ln = lierne;\n"
+    for i in range(count):
+        text += MODEL.format(i=i, layers=2 + i, width=128 * (i + 1), kv=(1, 2, 4)[i % 3], hidden=256 * (i + 2))
+    return text
+
+
+def umbrellas() -> list[Path]:
+    return [h for h in tree.headers(ROOT) if h == Path("lierne.hpp") or h == Path(tree.folder(h)) / f"{tree.folder(h)}.hpp"]
+
+
+def cases() -> list[Case]:
+    found = [Case("nothing", "int nothing;\n", True)]
+    for header in umbrellas():
+        code = f"#include <lierne/{header.as_posix()}>\n"
+        budget = 0.5 if header == Path("spec/spec.hpp") else None
+        if tree.torch_free(ROOT, header):
+            found.append(Case(header.as_posix(), code, False, torch=False, budget=budget))
+        else:
+            found += [Case(header.as_posix(), code, True), Case(header.as_posix(), code, False)]
+    example = f'#include "{ROOT / "examples" / "01_train.cpp"}"\n'
+    found += [Case("example 01", example, True, budget=6.0), Case("example 01", example, False)]
+    for precompiled in (True, False):
+        found += [Case("1 model in a unit", models(1), precompiled), Case(f"{MODELS} models in a unit", models(MODELS), precompiled)]
+    return found
+
+
+class Bench:
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.compilers = {}
+        for level, preset in LEVELS.items():
+            build = ROOT / "build" / preset
+            subprocess.run([ROOT / ".venv/bin/cmake", "--preset", preset], cwd=ROOT, check=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, env={**os.environ, "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}"})
+            subprocess.run([ROOT / ".venv/bin/ninja", "-C", build, "--quiet", "lierne_precompiled"], check=True, stdin=subprocess.DEVNULL)
+            self.compilers[level] = Compiler(build)
+
+    def seconds(self, case: Case, level: str) -> float:
+        source = self.folder / "unit.cpp"
+        source.write_text(case.code)
+        compiler = self.compilers[level]
+        command = compiler.line(torch=case.torch, precompiled=case.precompiled) + ["-c", str(source), "-o", str(self.folder / "unit.o")]
+        start = time.perf_counter()
+        done = subprocess.run(command, cwd=compiler.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise SystemExit(f"{case.name} at {level} does not compile:\n{done.stdout[-4000:]}")
+        return time.perf_counter() - start
+
+
+def row(name: str, seconds: float, budget: float | None) -> dict:
+    shown = f"{seconds:7.2f} s" + (f"   budget {budget:g} s: {'kept' if seconds <= budget else 'EXCEEDED'}" if budget else "")
+    print(f"{name:<58} {shown}", flush=True)
+    return {"name": name, "ours": round(seconds, 3), "peer": budget, "peer_name": "budget" if budget else None,
+            "ratio": round(budget / seconds, 3) if budget else None, "unit": "s"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="script/bench compile", description="seconds of the compiler against budgets")
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", metavar="REGEX", help="only the cases whose name matches")
+    given = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        medians: dict[tuple[str, bool, str], float] = {}
+        for level in LEVELS:
+            chosen = [case for case in cases() if re.search(given.only, case.name)]
+            times = [[bench.seconds(case, level) for case in chosen] for _ in range(given.repeats)]  # repeats alternate
+            for case, *measured in zip(chosen, *times):
+                seconds = statistics.median(measured)
+                medians[case.name, case.precompiled, level] = seconds
+                how = "precompiled" if case.precompiled else "alone"
+                rows.append(row(f"{case.name}, {level}, {how}", seconds, case.budget))
+            for precompiled in (True, False):
+                one, all_ = (medians.get((f"{n}", precompiled, level)) for n in ("1 model in a unit", f"{MODELS} models in a unit"))
+                if one and all_:
+                    how = "precompiled" if precompiled else "alone"
+                    rows.append(row(f"each further model, {level}, {how}", max((all_ - one) / (MODELS - 1), 1e-3), 0.5))
+    if given.json:
+        Path(given.json).write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
