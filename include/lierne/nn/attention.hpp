@@ -47,6 +47,9 @@ struct AttentionLayer {
 
   Tensor operator()(Tensor const& x_BLD, Sequence const& sequence) const {
     auto const heads = [](Tensor const& t) { return t.unflatten(-1, {-1, head_size}); };
+    auto const inside = [wide = kernel::widens(x_BLD)](Tensor const& t_BLNH) {
+      return (wide ? t_BLNH.to(float32) : t_BLNH).transpose(1, 2);
+    };
     auto q_BLNH = heads(wq(x_BLD));
     auto k_BLKH = heads(wk(x_BLD));
     auto const v_BLKH = heads(wv(x_BLD));
@@ -55,9 +58,9 @@ struct AttentionLayer {
       k_BLKH = kernel::rope(k_BLKH, sequence.rotary);
     }
     auto const out_BNLH = at::scaled_dot_product_attention(
-        q_BLNH.transpose(1, 2), k_BLKH.transpose(1, 2), v_BLKH.transpose(1, 2), /*attn_mask=*/{}, /*dropout_p=*/0.0,
-        /*is_causal=*/true, /*scale=*/{}, /*enable_gqa=*/spec.heads != spec.keys());
-    return wo(out_BNLH.transpose(1, 2).flatten(-2));
+        inside(q_BLNH), inside(k_BLKH), inside(v_BLKH), /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true,
+        /*scale=*/{}, /*enable_gqa=*/spec.heads != spec.keys());
+    return wo(out_BNLH.transpose(1, 2).flatten(-2).to(x_BLD.scalar_type()));
   }
 };
 

@@ -2,18 +2,19 @@
 // The product with a weight matrix.
 #pragma once
 
+#include "lierne/nn/kernel/product.hpp"
 #include "lierne/tensor/members.hpp"
 
 namespace lierne {
 
 /// y = x Wᵀ without bias. Shapes: x [..., in], weight [out, in], y [..., out].
-/// Numerics: in the dtype of the materialised weight; x must have it.
+/// Numerics: in the dtype of the materialised weight, which x must have; see kernel::linear.
 struct Linear {
   Parameter weight;
 
   static void members(auto& self, auto&& visit) { visit("weight", self.weight); }
 
-  Tensor operator()(Tensor const& x) const { return at::linear(x, weight()); }
+  Tensor operator()(Tensor const& x) const { return kernel::linear(x, weight()); }
 };
 
 /// A Linear whose weight is declared but not yet allocated. `tensor_dim` is the weight's dimension that the tensor axis

@@ -2,8 +2,8 @@
 // The training loss.
 #pragma once
 
-#include "lierne/core/compiled.hpp"
-#include "lierne/tensor/tensor.hpp"
+#include "lierne/nn/kernel/cross_entropy.hpp"
+#include "lierne/nn/kernel/linear_cross_entropy.hpp"
 
 namespace lierne {
 
@@ -11,20 +11,15 @@ namespace lierne {
 inline constexpr std::int64_t ignored_label = -100;
 
 /// The sum of -log softmax(logits)[label] over positions whose label is not ignored.
-/// Shapes: logits [..., V], labels [...] → scalar. Units: nats.
-/// Numerics: in float32, or float64 for float64 logits. A batch without a valid label gives 0.
-Tensor cross_entropy_sum(Tensor const& logits, Tensor const& labels);
+/// Shapes: logits [..., V], labels [...] → scalar. Units: nats. Numerics: see kernel::cross_entropy_sum.
+inline Tensor cross_entropy_sum(Tensor const& logits, Tensor const& labels) {
+  return kernel::cross_entropy_sum(logits, labels, ignored_label);
+}
 
 /// The number of labels that are not ignored.
 std::int64_t valid_labels(Tensor const& labels);
 
 #if LIERNE_BODIES
-LIERNE_INLINE Tensor cross_entropy_sum(Tensor const& logits, Tensor const& labels) {
-  auto const wide = logits.scalar_type() == float64 ? logits : logits.to(float32);
-  return at::cross_entropy_loss(wide.flatten(0, -2), labels.flatten(), /*weight=*/{}, at::Reduction::Sum,
-                                ignored_label);
-}
-
 LIERNE_INLINE std::int64_t valid_labels(Tensor const& labels) {
   return (labels != ignored_label).sum().item<std::int64_t>();
 }

@@ -42,15 +42,24 @@ class Model {
   void init(InitOptions const& options = {}, Mesh const& mesh = alone());
 
   /// The logits of every position, whole on each rank.
-  Tensor forward(Tensor const& tokens) { return forward(tokens, [](std::string const&, Tensor const&) {}); }
+  Tensor forward(Tensor const& tokens) { return forward(tokens, unobserved); }
   /// The same; `observe(name, output)` is called for the embedding, every layer and the last norm.
   template <class Observe>
-  Tensor forward(Tensor const& tokens, Observe&& observe);
+  Tensor forward(Tensor const& tokens, Observe&& observe) {
+    return run(tokens, observe, [this](Tensor const& normed) { return logits(normed); });
+  }
 
   /// The sum of the batch's cross entropies over `count`, the number of valid labels of the whole step: gradients of
   /// micro-batches and ranks then add up to those of the mean. Units: nats.
+  /// Numerics: of one process the logits never exist at once; see kernel::linear_cross_entropy.
   Tensor loss(Tensor const& tokens, Tensor const& labels, double count) {
-    return cross_entropy_sum(forward(tokens), labels) / count;
+    return run(tokens, unobserved, [&](Tensor const& normed) {
+      if constexpr (plan.tensor == 1) {
+        return kernel::linear_cross_entropy(normed, output_.weight(), labels, 1 / count, ignored_label);
+      } else {
+        return cross_entropy_sum(logits(normed), labels) / count;
+      }
+    });
   }
 
   /// Calls `visit(name, parameter)` for every parameter.
@@ -78,7 +87,14 @@ class Model {
     static Mesh const mesh;
     return mesh;
   }
+  static constexpr auto unobserved = [](std::string const&, Tensor const&) {};
+
   Tensor const& rotary(std::size_t kind, std::int64_t length);
+  /// The output product of the last norm's result.
+  Tensor logits(Tensor const& normed) const;
+  /// Runs all units on tokens; `finish` takes the last norm's result to what is returned.
+  template <class Observe, class Finish>
+  Tensor run(Tensor const& tokens, Observe const& observe, Finish const& finish);
   template <class Run>
   Tensor run_unit(std::size_t index, Run&& run);
 
@@ -150,8 +166,15 @@ Tensor Model<spec, plan>::run_unit(std::size_t index, Run&& run) {
 }
 
 template <auto spec, Plan plan>
-template <class Observe>
-Tensor Model<spec, plan>::forward(Tensor const& tokens, Observe&& observe) {
+Tensor Model<spec, plan>::logits(Tensor const& normed) const {
+  auto const& group = (*mesh_)[Axis::tensor];
+  auto const whole = redistribute<Replicated>(Placed<Sharded<1>>{normed}, group).local;
+  return redistribute<Invariant>(Placed<Sharded<2>>{output_(whole)}, group).local;
+}
+
+template <auto spec, Plan plan>
+template <class Observe, class Finish>
+Tensor Model<spec, plan>::run(Tensor const& tokens, Observe const& observe, Finish const& finish) {
   check(materialiser_ != nullptr, "Model: forward before init (call model.init(...) first)");
   check<ShapeError>(tokens.dim() == 2 && tokens.scalar_type() == int64, "Model: expected tokens [B, L] of int64, found ",
                     to_string(tokens.sizes()), " of ", at::toString(tokens.scalar_type()));
@@ -176,8 +199,7 @@ Tensor Model<spec, plan>::forward(Tensor const& tokens, Observe&& observe) {
   return run_unit(layers_.size() + 1, [&] {
     auto const normed = norm_(h, compute);
     observe("norm", normed);
-    auto const whole = redistribute<Replicated>(Placed<Sharded<1>>{normed}, group).local;
-    return redistribute<Invariant>(Placed<Sharded<2>>{output_(whole)}, group).local;
+    return finish(normed);
   });
 }
 
