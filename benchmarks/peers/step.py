@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument("--budget", type=float, default=600.0, help="seconds after which a warm-up or a timing ends early")
     parser.add_argument("--config", default="{}")
     parser.add_argument("--breakdown", action="store_true", help="profile three more steps and print the operators to stderr")
     options = parser.parse_args()
@@ -67,7 +68,7 @@ def main() -> None:
         """float32 weights with bfloat16 copies that forward and backward see."""
 
         def __init__(self):
-            self.model = llama.Llama(config, model.rope).to(torch.float32)
+            self.model = llama.Llama(config, model.rope)
             for parameter in self.model.parameters():
                 parameter.data = parameter.data.bfloat16()
             self.master, self.copy = list(model.parameters()), list(self.model.parameters())
@@ -106,23 +107,28 @@ def main() -> None:
     first = None
     probe = {}
     for form, gradients in forms.items():
-        begin = time.monotonic()
-        for index in range(options.warmup):
+        start = time.monotonic()
+        for index in range(max(1, options.warmup)):
             begin = time.monotonic()
             step(gradients, windows[index])
             first = first if first is not None else seconds_since_process_start()
-        probe[form] = time.monotonic() - begin
+            probe[form] = time.monotonic() - begin
+            if time.monotonic() - start > options.budget:
+                break
     form = min(probe, key=probe.get)
     seconds = []
     loss = 0.0
+    start = time.monotonic()
     for index in range(options.warmup, options.warmup + options.steps):
         begin = time.monotonic()
         loss = step(forms[form], windows[index])
         seconds.append(time.monotonic() - begin)
+        if time.monotonic() - start > options.budget:
+            break
     tokens = config.batch * config.length
     median = statistics.median(seconds)
     print(json.dumps({"mode": options.mode, "precision": options.precision, "form": form, "threads": options.threads,
-                      "steps": options.steps, "step_seconds": median, "best_step_seconds": min(seconds), "tokens_per_s": tokens / median,
+                      "steps": len(seconds), "step_seconds": median, "best_step_seconds": min(seconds), "tokens_per_s": tokens / median,
                       "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
                       "first_step_seconds": first, "loss": loss}), flush=True)
     if options.breakdown:
