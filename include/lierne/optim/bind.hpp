@@ -2,238 +2,38 @@
 // Binding a rule: from stages to an optimizer with state.
 #pragma once
 
-#include <cstdio>
-#include <deque>
-
-#include "lierne/optim/kernel/eager.hpp"
-#include "lierne/optim/kernel/norm.hpp"
+#include "lierne/core/compiled.hpp"
+#include "lierne/optim/kernel/passes.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"
-#include "lierne/tensor/autograd.hpp"
+
+#if LIERNE_BODIES
+#include "lierne/optim/rule_optimizer.hpp"
+#endif
 
 namespace lierne {
 
-/// Any rule on any path; `bind` makes it.
-class RuleOptimizer final : public Optimizer {
- public:
-  RuleOptimizer(std::unique_ptr<Passes const> passes, Schedule schedule, Path path)
-      : passes_(std::move(passes)), schedule_(std::move(schedule)), path_(path) {}
-
-  StepReport step(std::span<Slot const> slots, StepContext const& context) override;
-  std::map<std::string, Tensor> state() const override;
-  LoadReport load_state(std::map<std::string, Tensor> const& state) override;
-  double initial_rate() const override { return passes_->initial_rate(); }
-  std::string name() const override { return passes_->name(); }
-
- private:
-  struct ParameterState {
-    std::int64_t calls = 0;
-    std::vector<Tensor> fields{};      // undefined until the first step, or until loaded
-    std::int64_t last_step_seen = -1;  // to find a name that is given twice
-    bool attached = false;             // fields checked against the weight
-  };
-
-  using States = std::map<std::string, ParameterState>;
-
-  ParameterState& state_of(Slot const& slot, std::size_t position);
-  void attach(Slot const& slot, ParameterState& state) const;
-  void run(std::vector<ParameterStep> const& steps);
-
-  std::unique_ptr<Passes const> passes_;
-  Schedule schedule_;
-  Path path_;
-  States states_;
-  std::vector<States::iterator> order_;  // of the slots of the last step: the next one mostly has the same
-  std::int64_t steps_ = 0;
-  bool said_foreach_ = false;
-};
+/// The optimizer of a rule without its type. `bind` calls it.
+std::unique_ptr<Optimizer> make_optimizer(std::unique_ptr<Passes const> passes, Schedule schedule, Path path);
 
 /// Gives a rule its state and a path. Errors (compile time): those of `check_rule`.
 /// Example: `auto optimizer = bind(clip_norm(1.0) | adamw() | decay(0.1, times_rate));`
 template <Stage Node>
 std::unique_ptr<Optimizer> bind(Node rule, Path path = Path::fused) {
   static_assert(check_rule<Node>());
-  return std::make_unique<RuleOptimizer>(std::make_unique<PassesOf<Node> const>(std::move(rule)), Schedule{}, path);
+  return make_optimizer(std::make_unique<PassesOf<Node> const>(std::move(rule)), {}, path);
 }
 
 /// The same with a schedule. Example: `bind(scheduled(adamw(), warmup(200) | cosine_to(0.1)))`.
 template <Stage Node>
 std::unique_ptr<Optimizer> bind(Scheduled<Node> rule, Path path = Path::fused) {
-  return std::make_unique<RuleOptimizer>(std::make_unique<PassesOf<Node> const>(std::move(rule.rule)),
-                                         std::move(rule.schedule), path);
+  return make_optimizer(std::make_unique<PassesOf<Node> const>(std::move(rule.rule)), std::move(rule.schedule), path);
 }
 
-namespace detail {
-
-inline constexpr char const* state_prefix = "optim.state.";
-
-inline std::string state_key(std::string const& name, std::string const& field) {
-  return state_prefix + name + "." + field;
+#if LIERNE_BODIES
+LIERNE_INLINE std::unique_ptr<Optimizer> make_optimizer(std::unique_ptr<Passes const> passes, Schedule schedule, Path path) {
+  return std::make_unique<RuleOptimizer>(std::move(passes), std::move(schedule), path);
 }
-
-// The gradient of a slot, contiguous; checks all that the passes rely on.
-inline Tensor checked_gradient(Slot const& slot) {
-  auto const& weight = slot.weight;
-  auto const& gradient = weight.grad();
-  check<ShapeError>(weight.scalar_type() == float32 || weight.scalar_type() == float64, "optimizer: '", slot.name,
-                    "': expected a weight of float32 or float64, found ", at::toString(weight.scalar_type()));
-  check<ShapeError>(weight.is_contiguous(), "optimizer: '", slot.name, "': expected a contiguous weight, found strides ",
-                    to_string(weight.strides()), " of shape ", to_string(weight.sizes()));
-  check<ShapeError>(gradient.layout() == at::kStrided, "optimizer: '", slot.name,
-                    "': expected a dense gradient, found layout ", gradient.layout());
-  check<ShapeError>(gradient.sizes() == weight.sizes(), "optimizer: '", slot.name, "': expected a gradient of shape ",
-                    to_string(weight.sizes()), ", found ", to_string(gradient.sizes()));
-  check<ShapeError>(gradient.scalar_type() == weight.scalar_type() && gradient.device() == weight.device(),
-                    "optimizer: '", slot.name, "': expected a gradient of ", at::toString(weight.scalar_type()), " on ",
-                    weight.device(), ", found ", at::toString(gradient.scalar_type()), " on ", gradient.device());
-  return gradient.contiguous();
-}
-
-}  // namespace detail
-
-inline RuleOptimizer::ParameterState& RuleOptimizer::state_of(Slot const& slot, std::size_t position) {
-  if (order_.size() <= position) order_.resize(position + 1, states_.end());
-  auto& found = order_[position];
-  if (found == states_.end() || found->first != slot.name) found = states_.try_emplace(slot.name).first;
-  auto& state = found->second;
-  check(state.last_step_seen != steps_, "optimizer: two slots are named '", slot.name, "' (a tied weight is one slot)");
-  state.last_step_seen = steps_;
-  if (!state.attached) attach(slot, state);
-  return state;
-}
-
-inline void RuleOptimizer::attach(Slot const& slot, ParameterState& state) const {
-  state.fields.resize(passes_->fields().size());
-  for (std::size_t k = 0; k < state.fields.size(); ++k) {
-    auto& field = state.fields[k];
-    if (!field.defined()) {
-      field = at::zeros(slot.weight.sizes(), slot.weight.options().requires_grad(false));
-      continue;
-    }
-    check<ShapeError>(field.sizes() == slot.weight.sizes(), "optimizer: '",
-                      detail::state_key(slot.name, passes_->fields()[k]), "': expected shape ",
-                      to_string(slot.weight.sizes()), ", found ", to_string(field.sizes()));
-    field = field.to(slot.weight.device(), slot.weight.scalar_type()).contiguous();
-  }
-  state.attached = true;
-}
-
-inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext const& context) {
-  NoGrad const no_grad;
-  ++steps_;
-  double const factor = schedule_ ? schedule_(context.step, context.total) : 1;
-  StepReport report{.rate = passes_->initial_rate() * factor};
-
-  // Everything is checked before anything changes.
-  std::vector<Slot const*> present;
-  std::vector<ParameterState*> states;
-  std::vector<ParameterStep> steps;
-  std::vector<Tensor> counted;
-  for (auto const& slot : slots) {
-    check(slot.weight.defined(), "optimizer: '", slot.name, "': its weight is undefined (initialise the model first)");
-    if (!slot.weight.grad().defined()) continue;
-    auto gradient = detail::checked_gradient(slot);
-    auto& state = state_of(slot, static_cast<std::size_t>(&slot - slots.data()));
-    if (slot.counted) counted.push_back(gradient);
-    present.push_back(&slot);
-    states.push_back(&state);
-    steps.push_back({slot.weight, std::move(gradient), &state.fields, nullptr});
-  }
-
-  auto const largest = passes_->largest_norm();
-  if (largest || context.measure_norm) {
-    double squares = sum_of_squares(counted);
-    if (context.sum_over_ranks) squares = context.sum_over_ranks(squares);
-    report.grad_norm = std::sqrt(squares);
-    report.clipped = largest && ClipNorm{*largest}.factor(report.grad_norm) < 1;
-  }
-  std::deque<std::pair<Call<>, std::vector<double>>> calls;  // distinct ones, of stable addresses
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    auto const& multipliers = present[i]->multipliers;
-    Call<> const call{.calls = states[i]->calls,
-                      .rate = report.rate * multipliers.rate,
-                      .factor = passes_->initial_rate() == 0 ? 1 : factor,
-                      .norm = report.grad_norm,
-                      .multipliers = multipliers};
-    auto known = std::find_if(calls.begin(), calls.end(), [&](auto const& other) {
-      return other.first.calls == call.calls && other.first.multipliers == call.multipliers;
-    });
-    if (known == calls.end()) {
-      known = calls.emplace(calls.end(), call, std::vector<double>(passes_->number_count()));
-      passes_->write_numbers(call, known->second.data());
-    }
-    steps[i].numbers = known->second.data();
-  }
-
-  run(steps);
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    ++states[i]->calls;
-    present[i]->weight.mutable_grad().reset();
-  }
-  report.updated = static_cast<std::int64_t>(steps.size());
-  return report;
-}
-
-inline void RuleOptimizer::run(std::vector<ParameterStep> const& steps) {
-  if (path_ == Path::loop) return run_loop(*passes_, steps);
-  if (path_ == Path::foreach) return run_foreach(*passes_, steps);
-  std::vector<ParameterStep> here, elsewhere;
-  for (auto const& step : steps) (step.weight.is_cpu() ? here : elsewhere).push_back(step);
-  run_fused(*passes_, here);
-  for (auto const& step : here) step.weight.unsafeGetTensorImpl()->bump_version();
-  if (elsewhere.empty()) return;
-  if (!std::exchange(said_foreach_, true)) {
-    std::fprintf(stderr, "lierne: optimizer: the fused pass runs on the CPU; weights on %s take the foreach path\n",
-                 elsewhere.front().weight.device().str().c_str());
-  }
-  run_foreach(*passes_, elsewhere);
-}
-
-inline std::map<std::string, Tensor> RuleOptimizer::state() const {
-  std::map<std::string, Tensor> result;
-  for (auto const& [name, state] : states_) {
-    for (std::size_t k = 0; k < state.fields.size(); ++k) {
-      if (state.fields[k].defined()) result[detail::state_key(name, passes_->fields()[k])] = state.fields[k];
-    }
-    result[detail::state_key(name, "step")] = at::full({}, static_cast<double>(state.calls), float32);
-  }
-  return result;
-}
-
-inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const& state) {
-  NoGrad const no_grad;
-  LoadReport report;
-  States loaded;
-  std::string_view const prefix = detail::state_prefix;
-  for (auto const& [key, tensor] : state) {
-    auto const dot = key.rfind('.');
-    check(key.starts_with(prefix) && dot >= prefix.size(), "optimizer: expected a state key 'optim.state.<name>.<field>', found '",
-          key, "'");
-    auto const name = key.substr(prefix.size(), dot - prefix.size());
-    auto const field = key.substr(dot + 1);
-    auto& parameter = loaded[name];
-    parameter.fields.resize(passes_->fields().size());
-    auto const found = std::find(passes_->fields().begin(), passes_->fields().end(), field);
-    if (found != passes_->fields().end()) {
-      parameter.fields[static_cast<std::size_t>(found - passes_->fields().begin())] = tensor.detach().clone();
-      report.kept.push_back(key);
-    } else if (field == "step") {
-      check<ShapeError>(tensor.numel() == 1, "optimizer: '", key, "': expected one number, found shape ", to_string(tensor.sizes()));
-      parameter.calls = static_cast<std::int64_t>(tensor.item<double>());
-      report.kept.push_back(key);
-    } else {
-      report.extra.push_back(key);
-    }
-  }
-  for (auto const& [name, parameter] : loaded) {
-    for (std::size_t k = 0; k < parameter.fields.size(); ++k) {
-      if (!parameter.fields[k].defined()) report.missing.push_back(detail::state_key(name, passes_->fields()[k]));
-    }
-    if (!state.contains(detail::state_key(name, "step"))) report.missing.push_back(detail::state_key(name, "step"));
-  }
-  states_ = std::move(loaded);
-  order_.clear();
-  return report;
-}
+#endif
 
 }  // namespace lierne

@@ -9,6 +9,7 @@
 #include <numbers>
 #include <optional>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/error.hpp"
 #include "lierne/optim/rule.hpp"
 
@@ -50,30 +51,12 @@ struct Cooldown {
 };
 
 /// Example: `warmup(200) | cosine_to(0.1)`.
-inline Warmup warmup(std::int64_t steps) {
-  check(steps >= 0, "warmup: steps must be 0 or more, found ", steps);
-  return {.steps = steps};
-}
+Warmup warmup(std::int64_t steps);
 constexpr Stable stable() { return {}; }
 
 namespace detail {
 
-inline Cooldown cooldown(char const* entry, CooldownShape shape, double smallest, CooldownLength length) {
-  check(smallest >= 0 && smallest <= 1, entry, ": the smallest factor must lie in [0, 1], found ", smallest);
-  check(!(length.fraction && length.steps), entry, ": its length must be a fraction or steps, not both");
-  check(!length.fraction || (*length.fraction >= 0 && *length.fraction <= 1), entry,
-        ": the fraction must lie in [0, 1], found ", length.fraction.value_or(0));
-  check(!length.steps || *length.steps >= 0, entry, ": steps must be 0 or more, found ", length.steps.value_or(0));
-  return {.shape = shape, .smallest = smallest, .length = length};
-}
-
-// Python's round.
-inline std::int64_t round_half_to_even(double value) {
-  double const below = std::floor(value);
-  double const rest = value - below;
-  bool const up = rest > 0.5 || (rest == 0.5 && std::fmod(below, 2.0) != 0);
-  return static_cast<std::int64_t>(below) + (up ? 1 : 0);
-}
+Cooldown cooldown(char const* entry, CooldownShape shape, double smallest, CooldownLength length);
 
 template <class Node>
 struct PartsInOrder {
@@ -111,6 +94,9 @@ using Schedule = std::function<double(std::int64_t step, std::int64_t total)>;
 template <class T>
 concept ScheduleParts = Pipeable<T> && std::same_as<typename T::pipe_role, ScheduleRole>;
 
+/// The schedule of a warm-up, in steps, and a cooldown, if any. `schedule` calls it.
+Schedule warmup_stable_cooldown(std::int64_t warmup_steps, std::optional<Cooldown> const& cooldown);
+
 /// A pipe of parts as one function.
 /// Math: T steps; W = min(warm-up, T); D = cooldown, at most T - W; S = T + 1 - W - D. k < W: (k + 1)/W. k < W + S: 1.
 /// Else p = (k + 1 - W - S)/D and the factor is smallest + (1 - smallest) · shape(p). The one virtual step in S keeps
@@ -130,27 +116,7 @@ Schedule schedule(Parts const& parts) {
       warmup_steps = part.steps;
     }
   });
-  return [warmup_steps, cooldown](std::int64_t step, std::int64_t total) -> double {
-    check(total > 0, "schedule: the steps of the whole run must be known, found ", total, " (set StepContext::total)");
-    auto const warm = std::min(warmup_steps, total);
-    std::int64_t falling = 0;
-    if (cooldown) {
-      auto const& length = cooldown->length;
-      falling = length.steps      ? *length.steps
-                : length.fraction ? detail::round_half_to_even(static_cast<double>(total) * *length.fraction)
-                                  : total - warm;
-      falling = std::min(falling, total - warm);
-    }
-    auto const flat = total + 1 - warm - falling;
-    if (step < warm) return static_cast<double>(step + 1) / static_cast<double>(warm);
-    if (!cooldown || step < warm + flat) return 1;
-    auto const fallen = std::min(step + 1 - warm - flat, falling);  // past the end the factor stays where it is
-    double const progress = static_cast<double>(fallen) / static_cast<double>(falling);
-    double const left = cooldown->shape == CooldownShape::linear ? 1 - progress
-                        : cooldown->shape == CooldownShape::sqrt ? 1 - std::sqrt(progress)
-                                                                 : 0.5 * (1 + std::cos(std::numbers::pi * progress));
-    return cooldown->smallest + (1 - cooldown->smallest) * left;
-  };
+  return warmup_stable_cooldown(warmup_steps, cooldown);
 }
 
 /// A rule whose rate follows a schedule.
@@ -175,5 +141,57 @@ Scheduled<Node> scheduled(Node rule, Given const& given) {
     return {std::move(rule), Schedule(given)};
   }
 }
+
+#if LIERNE_BODIES
+namespace detail {
+
+LIERNE_INLINE Cooldown cooldown(char const* entry, CooldownShape shape, double smallest, CooldownLength length) {
+  check(smallest >= 0 && smallest <= 1, entry, ": the smallest factor must lie in [0, 1], found ", smallest);
+  check(!(length.fraction && length.steps), entry, ": its length must be a fraction or steps, not both");
+  check(!length.fraction || (*length.fraction >= 0 && *length.fraction <= 1), entry,
+        ": the fraction must lie in [0, 1], found ", length.fraction.value_or(0));
+  check(!length.steps || *length.steps >= 0, entry, ": steps must be 0 or more, found ", length.steps.value_or(0));
+  return {.shape = shape, .smallest = smallest, .length = length};
+}
+
+// Python's round.
+inline std::int64_t round_half_to_even(double value) {
+  double const below = std::floor(value);
+  double const rest = value - below;
+  bool const up = rest > 0.5 || (rest == 0.5 && std::fmod(below, 2.0) != 0);
+  return static_cast<std::int64_t>(below) + (up ? 1 : 0);
+}
+
+}  // namespace detail
+
+LIERNE_INLINE Warmup warmup(std::int64_t steps) {
+  check(steps >= 0, "warmup: steps must be 0 or more, found ", steps);
+  return {.steps = steps};
+}
+
+LIERNE_INLINE Schedule warmup_stable_cooldown(std::int64_t warmup_steps, std::optional<Cooldown> const& cooldown) {
+  return [warmup_steps, cooldown](std::int64_t step, std::int64_t total) -> double {
+    check(total > 0, "schedule: the steps of the whole run must be known, found ", total, " (set StepContext::total)");
+    auto const warm = std::min(warmup_steps, total);
+    std::int64_t falling = 0;
+    if (cooldown) {
+      auto const& length = cooldown->length;
+      falling = length.steps      ? *length.steps
+                : length.fraction ? detail::round_half_to_even(static_cast<double>(total) * *length.fraction)
+                                  : total - warm;
+      falling = std::min(falling, total - warm);
+    }
+    auto const flat = total + 1 - warm - falling;
+    if (step < warm) return static_cast<double>(step + 1) / static_cast<double>(warm);
+    if (!cooldown || step < warm + flat) return 1;
+    auto const fallen = std::min(step + 1 - warm - flat, falling);  // past the end the factor stays where it is
+    double const progress = static_cast<double>(fallen) / static_cast<double>(falling);
+    double const left = cooldown->shape == CooldownShape::linear ? 1 - progress
+                        : cooldown->shape == CooldownShape::sqrt ? 1 - std::sqrt(progress)
+                                                                 : 0.5 * (1 + std::cos(std::numbers::pi * progress));
+    return cooldown->smallest + (1 - cooldown->smallest) * left;
+  };
+}
+#endif
 
 }  // namespace lierne

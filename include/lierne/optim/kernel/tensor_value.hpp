@@ -2,15 +2,21 @@
 // A whole tensor as a value of update rules: the loop path, and steps that are differentiated.
 #pragma once
 
-#include <cmath>
-
+#include "lierne/core/compiled.hpp"
 #include "lierne/optim/value.hpp"
 #include "lierne/tensor/tensor.hpp"
 
+#if LIERNE_BODIES
+#include <cmath>
+#endif
+
 namespace lierne {
 
-/// A tensor, or a number that stands for a tensor filled with it.
-/// Numerics: a number is rounded to the dtype of the tensor that it meets, as `Pack` does.
+enum class Arithmetic { add, subtract, multiply, divide, maximum, minimum };
+enum class Comparison { less, less_equal, greater, greater_equal, not_equal };
+
+/// A tensor, or a number that stands for a tensor filled with it. Satisfies: `Value`.
+/// Numerics: a number is rounded to the dtype of the tensor that it meets, and each operation rounds once, as in `Pack`.
 struct TensorValue {
   using Scalar = double;
   struct Mask {
@@ -30,71 +36,90 @@ struct TensorValue {
 
   bool is_number() const { return !tensor.defined(); }
   /// The tensor itself, or the number as a 0-dimensional one that fits beside `other`.
-  Tensor beside(Tensor const& other) const { return is_number() ? at::full({}, number, other.options()) : tensor; }
+  Tensor beside(Tensor const& other) const;
 
-  friend TensorValue operator+(TensorValue const& a, TensorValue const& b) {
-    if (a.is_number() && b.is_number()) return a.number + b.number;
-    if (a.is_number()) return b.tensor.add(a.number);
-    return b.is_number() ? a.tensor.add(b.number) : a.tensor.add(b.tensor);
-  }
-  friend TensorValue operator-(TensorValue const& a, TensorValue const& b) {
-    if (a.is_number() && b.is_number()) return a.number - b.number;
-    if (a.is_number()) return at::rsub(b.tensor, a.number);
-    return b.is_number() ? a.tensor.sub(b.number) : a.tensor.sub(b.tensor);
-  }
-  friend TensorValue operator*(TensorValue const& a, TensorValue const& b) {
-    if (a.is_number() && b.is_number()) return a.number * b.number;
-    if (a.is_number()) return b.tensor.mul(a.number);
-    return b.is_number() ? a.tensor.mul(b.number) : a.tensor.mul(b.tensor);
-  }
-  friend TensorValue operator/(TensorValue const& a, TensorValue const& b) {
-    if (a.is_number() && b.is_number()) return a.number / b.number;
-    // By a tensor even where it is a number: ATen would multiply by its reciprocal, which rounds twice.
-    return at::div(a.beside(b.tensor), b.beside(a.tensor));
-  }
-  friend TensorValue operator-(TensorValue const& a) { return a.is_number() ? TensorValue(-a.number) : a.tensor.neg(); }
-  friend Mask operator<(TensorValue const& a, TensorValue const& b) { return compare(a, b, at::lt); }
-  friend Mask operator<=(TensorValue const& a, TensorValue const& b) { return compare(a, b, at::le); }
-  friend Mask operator>(TensorValue const& a, TensorValue const& b) { return compare(a, b, at::gt); }
-  friend Mask operator>=(TensorValue const& a, TensorValue const& b) { return compare(a, b, at::ge); }
-  friend Mask operator!=(TensorValue const& a, TensorValue const& b) { return compare(a, b, at::ne); }
-  friend TensorValue select(Mask const& mask, TensorValue const& a, TensorValue const& b) {
-    auto const like = mask.mask.options().dtype(mask.dtype);
-    auto const tensor = [&](TensorValue const& value) {
-      return value.is_number() ? at::full({}, value.number, like) : value.tensor;
-    };
-    return at::where(mask.mask, tensor(a), tensor(b));
-  }
-  friend TensorValue sqrt(TensorValue const& a) {
-    return a.is_number() ? TensorValue(std::sqrt(a.number)) : a.tensor.sqrt();
-  }
-  friend TensorValue pow(TensorValue const& a, double exponent) {
-    return a.is_number() ? TensorValue(std::pow(a.number, exponent)) : a.tensor.pow(exponent);
-  }
-  friend TensorValue maximum(TensorValue const& a, TensorValue const& b) {
-    if (a.is_number()) return maximum(b, a.number);
-    return b.is_number() ? maximum(a, b.number) : at::maximum(a.tensor, b.tensor);
-  }
-  friend TensorValue maximum(TensorValue const& a, double b) {
-    return a.is_number() ? TensorValue(std::fmax(a.number, b)) : at::clamp_min(a.tensor, b);
-  }
-  friend TensorValue minimum(TensorValue const& a, TensorValue const& b) {
-    if (a.is_number()) return minimum(b, a.number);
-    return b.is_number() ? minimum(a, b.number) : at::minimum(a.tensor, b.tensor);
-  }
-  friend TensorValue minimum(TensorValue const& a, double b) {
-    return a.is_number() ? TensorValue(std::fmin(a.number, b)) : at::clamp_max(a.tensor, b);
-  }
+  static TensorValue apply(Arithmetic operation, TensorValue const& a, TensorValue const& b);
+  static Mask compare(Comparison comparison, TensorValue const& a, TensorValue const& b);
+  static TensorValue choose(Mask const& mask, TensorValue const& a, TensorValue const& b);
+  TensorValue negative() const;
+  TensorValue root() const;
+  TensorValue power(double exponent) const;
 
- private:
-  static Mask compare(TensorValue const& a, TensorValue const& b, Tensor (*operation)(Tensor const&, Tensor const&)) {
-    if (a.is_number() && b.is_number()) {
-      auto const options = at::TensorOptions().dtype(float64);
-      return {operation(at::full({}, a.number, options), at::full({}, b.number, options)), float64};
-    }
-    Tensor const& like = a.is_number() ? b.tensor : a.tensor;
-    return {operation(a.beside(like), b.beside(like)), like.scalar_type()};
-  }
+  friend TensorValue operator+(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::add, a, b); }
+  friend TensorValue operator-(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::subtract, a, b); }
+  friend TensorValue operator*(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::multiply, a, b); }
+  friend TensorValue operator/(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::divide, a, b); }
+  friend TensorValue operator-(TensorValue const& a) { return a.negative(); }
+  friend Mask operator<(TensorValue const& a, TensorValue const& b) { return compare(Comparison::less, a, b); }
+  friend Mask operator<=(TensorValue const& a, TensorValue const& b) { return compare(Comparison::less_equal, a, b); }
+  friend Mask operator>(TensorValue const& a, TensorValue const& b) { return compare(Comparison::greater, a, b); }
+  friend Mask operator>=(TensorValue const& a, TensorValue const& b) { return compare(Comparison::greater_equal, a, b); }
+  friend Mask operator!=(TensorValue const& a, TensorValue const& b) { return compare(Comparison::not_equal, a, b); }
+  friend TensorValue select(Mask const& mask, TensorValue const& a, TensorValue const& b) { return choose(mask, a, b); }
+  friend TensorValue sqrt(TensorValue const& a) { return a.root(); }
+  friend TensorValue pow(TensorValue const& a, double exponent) { return a.power(exponent); }
+  friend TensorValue maximum(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::maximum, a, b); }
+  friend TensorValue maximum(TensorValue const& a, double b) { return apply(Arithmetic::maximum, a, b); }
+  friend TensorValue minimum(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::minimum, a, b); }
+  friend TensorValue minimum(TensorValue const& a, double b) { return apply(Arithmetic::minimum, a, b); }
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE Tensor TensorValue::beside(Tensor const& other) const {
+  return is_number() ? at::full({}, number, other.options().requires_grad(false)) : tensor;
+}
+
+LIERNE_INLINE TensorValue TensorValue::apply(Arithmetic operation, TensorValue const& a, TensorValue const& b) {
+  if (a.is_number() && b.is_number()) {
+    double const x = a.number, y = b.number;
+    switch (operation) {
+      case Arithmetic::add: return x + y;
+      case Arithmetic::subtract: return x - y;
+      case Arithmetic::multiply: return x * y;
+      case Arithmetic::divide: return x / y;
+      case Arithmetic::maximum: return x < y || std::isnan(y) ? y : x;
+      case Arithmetic::minimum: return y < x || std::isnan(y) ? y : x;
+    }
+  }
+  bool const number = b.is_number();
+  switch (operation) {
+    case Arithmetic::add: return a.is_number() ? b.tensor.add(a.number) : number ? a.tensor.add(b.number) : a.tensor.add(b.tensor);
+    case Arithmetic::subtract:
+      return a.is_number() ? at::rsub(b.tensor, a.number) : number ? a.tensor.sub(b.number) : a.tensor.sub(b.tensor);
+    case Arithmetic::multiply:
+      return a.is_number() ? b.tensor.mul(a.number) : number ? a.tensor.mul(b.number) : a.tensor.mul(b.tensor);
+    // By a tensor even where it is a number: ATen would multiply by its reciprocal, which rounds twice.
+    case Arithmetic::divide: return at::div(a.beside(b.tensor), b.beside(a.tensor));
+    case Arithmetic::maximum: return at::maximum(a.beside(b.tensor), b.beside(a.tensor));
+    case Arithmetic::minimum: return at::minimum(a.beside(b.tensor), b.beside(a.tensor));
+  }
+  return {};
+}
+
+LIERNE_INLINE TensorValue::Mask TensorValue::compare(Comparison comparison, TensorValue const& a, TensorValue const& b) {
+  auto const like = !a.is_number() ? a.tensor : !b.is_number() ? b.tensor : at::empty({}, at::TensorOptions().dtype(float64));
+  auto const x = a.beside(like), y = b.beside(like);
+  auto const dtype = like.scalar_type();
+  switch (comparison) {
+    case Comparison::less: return {at::lt(x, y), dtype};
+    case Comparison::less_equal: return {at::le(x, y), dtype};
+    case Comparison::greater: return {at::gt(x, y), dtype};
+    case Comparison::greater_equal: return {at::ge(x, y), dtype};
+    case Comparison::not_equal: return {at::ne(x, y), dtype};
+  }
+  return {};
+}
+
+LIERNE_INLINE TensorValue TensorValue::choose(Mask const& mask, TensorValue const& a, TensorValue const& b) {
+  auto const like = at::empty({}, mask.mask.options().dtype(mask.dtype));
+  return at::where(mask.mask, a.beside(like), b.beside(like));
+}
+
+LIERNE_INLINE TensorValue TensorValue::negative() const { return is_number() ? TensorValue(-number) : tensor.neg(); }
+LIERNE_INLINE TensorValue TensorValue::root() const { return is_number() ? TensorValue(std::sqrt(number)) : tensor.sqrt(); }
+LIERNE_INLINE TensorValue TensorValue::power(double exponent) const {
+  return is_number() ? TensorValue(std::pow(number, exponent)) : tensor.pow(exponent);
+}
+#endif
 
 }  // namespace lierne
