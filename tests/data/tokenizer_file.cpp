@@ -171,7 +171,7 @@ TEST_CASE("a vocabulary or merge that is wrong is refused by place") {
   file.extra = R"("ab": 256, "abc": 256)";
   CHECK(error(file) == "model.vocab[\"abc\"]: expected an id for each token, found 256 a second time");
   file.extra = R"("ab": 256, "abc": 1e9)";
-  CHECK(error(file) == "model.vocab[\"abc\"]: expected an integer from 0 to 16777215, found 1e+09");
+  CHECK(error(file) == "model.vocab[\"abc\"]: expected an integer from 0 to 2097151, found 1e+09");
   file.extra = R"("ab": 256, "abc": "x")";
   CHECK(error(file) == "model.vocab[\"abc\"]: expected an integer, found \"x\"");
   file.extra = R"("ab": 256, "abc": 257, "a b": 258)";

@@ -81,7 +81,9 @@ class AddedTokens {
     while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80);
     return at;
   }
-  static bool space_at(std::string_view text, std::size_t at) { return is_space(code_class(code_point(text, at).code)); }
+  static bool space_at(std::string_view text, std::size_t at) {
+    return is_space(code_class(code_point(text, at).code));
+  }
   static bool word_at(std::string_view text, std::size_t at) {
     return at < text.size() && is_word(code_class(code_point(text, at).code));
   }

@@ -79,8 +79,8 @@ class BatchRows {
 };
 
 inline void check_shard(std::int64_t rows, Shard shard) {
-  check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world, "batch: expected a rank in [0, world), found rank ",
-        shard.rank, " of ", shard.world);
+  check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world,
+        "batch: expected a rank in [0, world), found rank ", shard.rank, " of ", shard.world);
   check(rows % shard.world == 0, "batch: expected a batch that divides among ", shard.world, " ranks, found ", rows,
         " (the size is that of all ranks together)");
 }
@@ -164,16 +164,16 @@ class Batched {
   void seek(Position position) {
     check(position.data == 0 || position.data == fingerprint(), "resume: expected a position in data ", fingerprint(),
           ", found one of data ", position.data, " (text, tokenizer, window length or seed has changed)");
-    check(position.epoch >= 0 && position.index >= 0 && position.index < source_.size(), "resume: expected a window in [0, ",
-          source_.size(), "), found epoch ", position.epoch, ", window ", position.index);
+    check(position.epoch >= 0 && position.index >= 0 && position.index < source_.size(),
+          "resume: expected a window in [0, ", source_.size(), "), found epoch ", position.epoch, ", window ",
+          position.index);
     epoch_ = position.epoch;
     index_ = position.index;
   }
 
   /// The held-out text in batches of `batch` windows of all ranks together, as many as in training where it is 0.
   auto validation(std::int64_t batch = 0) const {
-    using HeldOut = std::remove_cvref_t<decltype(source_.held_out())>;
-    return Evaluation<HeldOut, std::remove_cvref_t<decltype(text())>>{source_.held_out(), text(), batch ? batch : batch_, shard_};
+    return Evaluation{source_.held_out(), text(), batch ? batch : batch_, shard_};
   }
 
   std::int64_t length() const { return source_.length(); }     ///< tokens a row

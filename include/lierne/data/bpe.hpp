@@ -104,7 +104,8 @@ class Bpe {
 
   /// The id of the token with these bytes, -1 where there is none.
   TokenId find(std::string_view bytes) const {
-    auto const* id = ids_.find(spread(bytes), [&](TokenId at) { return tokens_[static_cast<std::size_t>(at)] == bytes; });
+    auto const same = [&](TokenId id) { return tokens_[static_cast<std::size_t>(id)] == bytes; };
+    auto const* id = ids_.find(spread(bytes), same);
     return id ? *id : -1;
   }
 
@@ -137,7 +138,7 @@ class Bpe {
   };
 
   static std::uint64_t pair_hash(TokenId left, TokenId right) {
-    return spread(static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right));
+    return spread(std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right));
   }
   Joined join(TokenId left, TokenId right) const {
     auto const* found = pairs_.find(pair_hash(left, right));
@@ -191,7 +192,8 @@ inline void Bpe::merge_by_queue(std::string_view piece, std::vector<TokenId>& ou
   };
   std::vector<Symbol> symbols;
   symbols.reserve(piece.size());
-  for (char c : piece) symbols.push_back({bytes_[static_cast<unsigned char>(c)], symbols.size() - 1, symbols.size() + 1});
+  for (char c : piece)
+    symbols.push_back({bytes_[static_cast<unsigned char>(c)], symbols.size() - 1, symbols.size() + 1});
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   auto const offer = [&](std::size_t at) {
     if (at >= symbols.size() || symbols[at].next >= symbols.size()) return;

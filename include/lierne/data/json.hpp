@@ -3,6 +3,7 @@
 #pragma once
 
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -34,7 +35,8 @@ struct Json {
 /// Example: `JsonAt{file, json}.at("model").at("type").text()`.
 class JsonAt {
  public:
-  JsonAt(std::string const& file, Json const& json, std::string key = "") : file_{file}, json_{json}, key_{std::move(key)} {}
+  JsonAt(std::string const& file, Json const& json, std::string key = "")
+      : file_{file}, json_{json}, key_{std::move(key)} {}
 
   bool null() const { return get<std::nullptr_t>() != nullptr; }
   bool is_text() const { return get<std::string>() != nullptr; }
@@ -45,7 +47,7 @@ class JsonAt {
   /// An integer from 0 to `most`.
   std::int64_t integer(std::int64_t most) const {
     auto const number = *expect<double>("an integer");
-    if (!(number >= 0 && number <= static_cast<double>(most) && number == static_cast<double>(static_cast<std::int64_t>(number))))
+    if (!(number >= 0 && number <= static_cast<double>(most) && number == std::floor(number)))
       fail(message("an integer from 0 to ", most));
     return static_cast<std::int64_t>(number);
   }
@@ -91,7 +93,9 @@ class JsonAt {
       if (member->first == name) return &member->second;
     return nullptr;
   }
-  std::string path(std::string_view name) const { return key_.empty() ? std::string{name} : key_ + "." + std::string{name}; }
+  std::string path(std::string_view name) const {
+    return key_.empty() ? std::string{name} : key_ + "." + std::string{name};
+  }
   std::string shown() const {
     if (null()) return "null";
     if (auto const* b = get<bool>()) return *b ? "true" : "false";
@@ -115,7 +119,8 @@ inline std::string read_bytes(std::string const& file) {
   check<FileError>(in.good(), file, ": expected a readable file, found one that cannot be opened");
   std::string bytes(size, '\0');
   in.read(bytes.data(), static_cast<std::streamsize>(size));
-  check<FileError>(in.gcount() == static_cast<std::streamsize>(size), file, ": expected ", size, " bytes, found ", in.gcount());
+  auto const count = static_cast<std::uintmax_t>(in.gcount());
+  check<FileError>(count == size, file, ": expected ", size, " bytes, found ", count);
   return bytes;
 }
 
@@ -144,7 +149,8 @@ class JsonParser {
   }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void skip() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    auto const blank = [](char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
+    while (at_ < text_.size() && blank(text_[at_])) ++at_;
   }
   bool take(char c) {
     skip();
@@ -232,7 +238,8 @@ class JsonParser {
     std::string out;
     for (++at_;; ++at_) {
       auto const plain = at_;
-      while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && static_cast<unsigned char>(text_[at_]) >= 0x20) ++at_;
+      auto const itself = [](char c) { return c != '"' && c != '\\' && static_cast<unsigned char>(c) >= 0x20; };
+      while (at_ < text_.size() && itself(text_[at_])) ++at_;
       out.append(text_, plain, at_ - plain);
       if (peek() == '"' && at_ < text_.size()) break;
       require(peek() == '\\', "an escape or a character of a string");
@@ -266,6 +273,8 @@ class JsonParser {
 
 }  // namespace detail
 
-inline Json Json::parse(std::string_view text, std::string const& file) { return detail::JsonParser{text, file}.whole(); }
+inline Json Json::parse(std::string_view text, std::string const& file) {
+  return detail::JsonParser{text, file}.whole();
+}
 
 }  // namespace lierne

@@ -40,14 +40,17 @@ struct Composition {
   Composition() {
     std::size_t at = 0;
     for (std::size_t run = 0; run < decomposed_runs.size(); run += 2)
-      for (char32_t code = decomposed_runs[run]; code < decomposed_runs[run] + decomposed_runs[run + 1]; ++code, at += 2) {
+      for (std::uint32_t i = 0; i < decomposed_runs[run + 1]; ++i, at += 2) {
+        char32_t const code = decomposed_runs[run] + i;
         Parts const two{decomposed_parts[at], decomposed_parts[at + 1]};
         parts.insert(spread(std::uint64_t{code}), two);
-        if (two.second && !std::ranges::binary_search(composition_excluded, code)) composed.insert(pair(two.first, two.second), code);
+        if (two.second && !std::ranges::binary_search(composition_excluded, code))
+          composed.insert(pair(two.first, two.second), code);
       }
     for (std::size_t run = 0; run < combining_runs.size(); run += 3)
       for (std::uint32_t i = 0; i < combining_runs[run + 1]; ++i)
-        classes.insert(spread(std::uint64_t{combining_runs[run] + i}), static_cast<std::uint8_t>(combining_runs[run + 2]));
+        classes.insert(spread(std::uint64_t{combining_runs[run] + i}),
+                       static_cast<std::uint8_t>(combining_runs[run + 2]));
   }
 
   static Composition const& tables() {

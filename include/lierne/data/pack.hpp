@@ -37,7 +37,8 @@ class Windows {
 
   /// Fills `out`, length() + 1 places, with window `index`, 0 <= index < size().
   void read(std::int64_t index, std::span<TokenId> out) const {
-    auto const window = tokens_.subspan(static_cast<std::size_t>(index * stride_), static_cast<std::size_t>(valid(index)) + 1);
+    auto const begin = static_cast<std::size_t>(index * stride_), labels = static_cast<std::size_t>(valid(index));
+    auto const window = tokens_.subspan(begin, labels + 1);
     std::ranges::fill(std::ranges::copy(window, out.begin()).out, out.end(), ignored);
   }
 
@@ -62,9 +63,9 @@ class Packed {
       : text_{std::move(text)},
         train_{text_, text_.train(), length, options.disjoint ? length + 1 : length, false},
         held_out_{text_, text_.validation(), length, length, true},
-        fingerprint_{hash(options.disjoint ? "disjoint" : "", text_.fingerprint()) ^ static_cast<std::uint64_t>(length)} {
-    check(train_.size() > 0, "pack: expected at least ", length + 1, " tokens, one window of length ", length, " and its labels, found ",
-          text_.train().size(), " (shorten the window or add text)");
+        fingerprint_{hash(message("pack ", length, options.disjoint), text_.fingerprint())} {
+    check(train_.size() > 0, "pack: expected at least ", length + 1, " tokens, one window of length ", length,
+          " and its labels, found ", text_.train().size(), " (shorten the window or add text)");
   }
 
   std::int64_t size() const { return train_.size(); }

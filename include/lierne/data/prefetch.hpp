@@ -32,7 +32,7 @@ class Prefetched {
   Position position() const { return work_->position; }
   void seek(Position position) {
     work_->stop();
-    work_->source.seek(work_->position);  // the source stands where the consumer does, should the new position be refused
+    work_->source.seek(work_->position);  // where the consumer is: a refused position changes nothing
     work_->source.seek(position);
     work_->position = work_->source.position();
   }
@@ -82,7 +82,8 @@ class Prefetched {
     std::deque<Ready> ready;
     std::jthread thread;
 
-    Work(Source s, std::int64_t n) : source{std::move(s)}, ahead{static_cast<std::size_t>(n)}, position{source.position()} {}
+    Work(Source s, std::int64_t n)
+        : source{std::move(s)}, ahead{static_cast<std::size_t>(n)}, position{source.position()} {}
     ~Work() { stop(); }
 
     void stop() {

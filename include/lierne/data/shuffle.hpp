@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "lierne/core/error.hpp"
 #include "lierne/core/hash.hpp"
 #include "lierne/core/random.hpp"
 #include "lierne/data/stage.hpp"
@@ -33,7 +34,7 @@ class Shuffled {
 
   std::int64_t size() const { return source_.size(); }
   std::int64_t length() const { return source_.length(); }
-  std::uint64_t fingerprint() const { return hash("shuffle", source_.fingerprint()) ^ seed_; }
+  std::uint64_t fingerprint() const { return hash(message("shuffle ", seed_), source_.fingerprint()); }
   auto const& held_out() const { return source_.held_out(); }
   auto const& text() const { return source_.text(); }
 

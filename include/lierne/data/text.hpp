@@ -73,7 +73,8 @@ class Text {
 /// Every `.txt` file of a folder in the order of their names, or one file of any name, encoded by a `tokenizer.json`.
 /// Errors: FileError where the path, its text or the tokenizer is missing or unreadable.
 /// Example: `text("data/austen", "tokenizer.json") | pack(1024) | shuffle(42) | batch(32)`.
-inline Text text(std::filesystem::path const& path, std::shared_ptr<Tokenizer const> tokenizer, TextOptions options = {}) {
+inline Text text(std::filesystem::path const& path, std::shared_ptr<Tokenizer const> tokenizer,
+                 TextOptions options = {}) {
   namespace fs = std::filesystem;
   std::vector<fs::path> files;
   std::error_code failed;
@@ -83,7 +84,8 @@ inline Text text(std::filesystem::path const& path, std::shared_ptr<Tokenizer co
     check<FileError>(!files.empty(), path.string(), ": expected a folder with .txt files, found none in it");
     std::ranges::sort(files);
   } else {
-    check<FileError>(fs::exists(path, failed), path.string(), ": expected a text file or a folder of .txt files, found nothing");
+    check<FileError>(fs::exists(path, failed), path.string(),
+                     ": expected a text file or a folder of .txt files, found nothing");
     files.push_back(path);
   }
   std::vector<std::string> documents;
@@ -97,7 +99,8 @@ inline Text text(std::filesystem::path const& path, std::filesystem::path const&
   return text(path, std::make_shared<Tokenizer const>(Tokenizer::load(tokenizer)), options);
 }
 
-inline Text::Text(std::shared_ptr<Tokenizer const> tokenizer, std::span<std::string const> documents, TextOptions options) {
+inline Text::Text(std::shared_ptr<Tokenizer const> tokenizer, std::span<std::string const> documents,
+                  TextOptions options) {
   check(options.validation >= 0 && options.validation < 1, "text: validation: expected a part in [0, 1), found ",
         options.validation);
   auto content = std::make_shared<Content>();
@@ -126,7 +129,8 @@ inline Text::Text(std::shared_ptr<Tokenizer const> tokenizer, std::span<std::str
   }
   check(content->documents > 0, "text: expected at least one document with text, found ", documents.size(), " empty");
   auto const mix = [&](std::span<TokenId const> tokens) {
-    content->fingerprint = hash({reinterpret_cast<char const*>(tokens.data()), tokens.size_bytes()}, content->fingerprint);
+    std::string_view const bytes{reinterpret_cast<char const*>(tokens.data()), tokens.size_bytes()};
+    content->fingerprint = hash(bytes, content->fingerprint);
   };
   content->fingerprint = hash_start;
   mix(content->train);

@@ -22,8 +22,8 @@ namespace lierne {
 
 /// Byte-level BPE as Llama 3 and GPT-2 use it; the same ids as Hugging Face's `tokenizers`.
 ///
-/// Steps: invalid UTF-8 becomes U+FFFD; added tokens are cut out; the rest is normalised, split by the pattern, and each
-///   piece encoded by merges. Decoding joins the bytes of all tokens and replaces what is not UTF-8.
+/// Steps: invalid UTF-8 becomes U+FFFD; added tokens are cut out; the rest is normalised, split by the pattern, and
+///   each piece encoded by merges. Decoding joins the bytes of all tokens and replaces what is not UTF-8.
 /// Numerics: the categories of Unicode 16.
 /// Example: `auto t = Tokenizer::load("tokenizer.json"); t.decode(t.encode("Emma Woodhouse"))`.
 class Tokenizer {
@@ -43,7 +43,7 @@ class Tokenizer {
   /// Appends to `ids`; a cache kept between calls saves the time of pieces seen before.
   void encode(std::string_view text, std::vector<TokenId>& ids, PieceCache& cache, bool special = false) const;
 
-  /// The text of ids: valid UTF-8 where a slice of ids cuts a character, too. With `skip_special` without special tokens.
+  /// The text of ids: valid UTF-8 where a slice of ids cuts a character, too; with `skip_special` no special tokens.
   /// Errors: ArgumentError for an id that no token has.
   std::string decode(std::span<TokenId const> ids, bool skip_special = false) const {
     std::string bytes;

@@ -63,7 +63,7 @@ inline std::optional<std::string> from_byte_level(std::string_view token) {
 }
 
 /// Large enough for every vocabulary in use, small enough that a wrong id cannot ask for the memory of the machine.
-inline constexpr std::int64_t most_ids = std::int64_t{1} << 24;
+inline constexpr std::int64_t most_ids = std::int64_t{1} << 21;
 
 inline TokenId token_id(JsonAt const& at) { return static_cast<TokenId>(at.integer(most_ids - 1)); }
 
@@ -100,14 +100,16 @@ inline Bpe read_model(JsonAt const& model, std::vector<AddedToken> const& added)
   std::vector<std::string> tokens;
   FlatTable<std::pair<std::string_view, TokenId>> ids{vocab.object().size()};
   for (auto const& [text, value] : vocab.object()) {
-    JsonAt const at{vocab.file(), value, vocab.key() + "[\"" + text + "\"]"};
-    auto const id = token_id(at);
+    auto const at = [&vocab, &text = text, &value = value] {
+      return JsonAt{vocab.file(), value, vocab.key() + "[\"" + text + "\"]"};
+    };
+    auto const id = token_id(at());
     auto bytes = from_byte_level(text);
-    bool const is_added = std::ranges::any_of(added, [&](auto const& token) { return token.id == id; });
-    if (!bytes && !is_added) at.fail("a token in the characters of byte-level BPE", "another character");
+    if (!bytes && std::ranges::none_of(added, [&](auto const& token) { return token.id == id; }))
+      at().fail("a token in the characters of byte-level BPE", "another character");
     if (static_cast<std::size_t>(id) >= tokens.size()) tokens.resize(static_cast<std::size_t>(id) + 1);
     auto& place = tokens[static_cast<std::size_t>(id)];
-    if (!place.empty()) at.fail("an id for each token", message(id, " a second time"));
+    if (!place.empty()) at().fail("an id for each token", message(id, " a second time"));
     if (bytes) place = std::move(*bytes);
     ids.insert(spread(text), {text, id});
   }
@@ -124,7 +126,8 @@ inline Bpe read_model(JsonAt const& model, std::vector<AddedToken> const& added)
     if (auto const* text = std::get_if<std::string>(&merge.value)) {
       auto const space = text->find(' ');
       if (space == text->npos) list.at(i).fail("two tokens with a space between them");
-      merges.push_back({side(i, std::string_view{*text}.substr(0, space)), side(i, std::string_view{*text}.substr(space + 1))});
+      std::string_view const both = *text;
+      merges.push_back({side(i, both.substr(0, space)), side(i, both.substr(space + 1))});
     } else {
       auto const at = list.at(i);
       if (at.array().size() != 2) at.fail("two tokens", message(at.array().size()));

@@ -23,7 +23,7 @@ namespace lierne {
 /// Math: p(w | u v) = a (c(w) + 1) / (n + vocab) + b c(v w) / c(v .) + d c(u v w) / c(u v .), with a + b + d = 1. The
 ///   weights are three sets, for histories u v that have been seen, for those of which v alone has, and for those of
 ///   which nothing has (a = 1), so that the probabilities always sum to one. They are fitted by expectation and
-///   maximisation on every 20th block of 1024 tokens with the counts of the others; those blocks are counted afterwards.
+///   maximisation on every 20th block of 1024 tokens with the counts of the others; those blocks are counted later.
 /// Numerics: double. Counts are exact.
 /// Errors: ArgumentError for a vocabulary outside 1 ... 2^21 and for tokens outside the vocabulary.
 /// Source: Jelinek, Mercer: Interpolated estimation of Markov source parameters from sparse data (1980).
@@ -72,11 +72,13 @@ class Trigram {
   };
 
   static std::size_t vocab_size(std::int64_t vocab) {
-    check(vocab >= 1 && vocab <= std::int64_t{1} << 21, "trigram: expected a vocabulary of 1 to 2^21 tokens, found ", vocab);
+    check(vocab >= 1 && vocab <= std::int64_t{1} << 21, "trigram: expected a vocabulary of 1 to 2^21 tokens, found ",
+          vocab);
     return static_cast<std::size_t>(vocab);
   }
   static std::uint64_t key(TokenId u, TokenId v, TokenId w) {
-    return spread(static_cast<std::uint64_t>(u) << 42 | static_cast<std::uint64_t>(v) << 21 | static_cast<std::uint64_t>(w));
+    auto const word = [](TokenId id) { return static_cast<std::uint64_t>(id); };
+    return spread(word(u) << 42 | word(v) << 21 | word(w));
   }
 
   /// Counts the unigram, bigram and trigram that end at place i.
