@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lierne/tensor/memory.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <cstring>
+
+TEST_CASE("the peak grows with what is touched and never falls") {
+  auto const before = lierne::peak_resident_bytes();
+  std::size_t const bytes = 64 << 20;
+  auto* block = static_cast<char*>(std::malloc(bytes));
+  std::memset(block, 1, bytes);
+  CHECK(block[bytes / 2] == 1);
+  auto const during = lierne::peak_resident_bytes();
+  std::free(block);
+  CHECK(during >= before);
+  CHECK(during >= static_cast<std::int64_t>(bytes));
+  CHECK(lierne::peak_resident_bytes() >= during);
+}
+
+namespace {
+
+/// How many pages the kernel had to hand out while a block was allocated, written and freed.
+long faults_of_a_block(std::size_t bytes) {
+  rusage before{}, after{};
+  ::getrusage(RUSAGE_SELF, &before);
+  auto* block = static_cast<char volatile*>(std::malloc(bytes));
+  for (std::size_t i = 0; i < bytes; i += 4096) block[i] = 7;
+  std::free(const_cast<char*>(block));
+  ::getrusage(RUSAGE_SELF, &after);
+  return after.ru_minflt - before.ru_minflt;
+}
+
+}  // namespace
+
+TEST_CASE("freed memory stays in the process once that is asked for") {
+  lierne::keep_freed_memory();
+  std::size_t const bytes = 48 << 20;
+  faults_of_a_block(bytes);
+  CHECK(faults_of_a_block(bytes) < 100);  // fresh pages would be 12,288 faults
+}
