@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether lierne learns what Python PyTorch learns: the same model, initial weights and batches in both.
+
+    script/bench quality [--json FILE] [--steps 300] [--precision fp32|bf16] [--threads N] [--keep DIR] [--data DIR] [--tokenizer FILE]
+
+`bench_quality` trains example 01's model and writes into a folder
+    init.safetensors  the initial weights, float32, by torchtitan's names
+    batches.i64       for each step tokens [B, L] and then labels [B, L]; int64, little-endian; label -100 counts for nothing
+    held_out.i64      the held-out batches in the same form
+    run.json          config (the fields of peers/llama.py), precision, steps, factors (on the rate, by step), losses (by step),
+                      held_out_batches, held_out_tokens, held_out_bytes, held_out_loss (nats a token), seconds
+and this program repeats the run with `peers/llama.py` and fused AdamW. Reported are the held-out loss of both, whose
+difference the project holds below 0.02 nat, the bits per byte, and the seconds of training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.environ.get("LIERNE_BUILD", os.path.join(os.path.dirname(HERE), "build", "release"))
+
+
+def repeat(folder: str, threads: int) -> dict:
+    """Trains the peer on what bench_quality left in the folder."""
+    import torch
+
+    sys.path.insert(0, os.path.join(HERE, "peers"))
+    import llama
+
+    torch.set_num_threads(threads)
+    with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
+        run = json.load(file)
+    config = llama.Config.from_json(json.dumps(run["config"]))
+    weights, _ = llama.read_safetensors(os.path.join(folder, "init.safetensors"))
+
+    def batches(name: str, count: int) -> torch.Tensor:
+        flat = torch.from_file(os.path.join(folder, name), dtype=torch.int64, size=count * 2 * config.batch * config.length)
+        return flat.view(count, 2, config.batch, config.length)
+
+    model = llama.Llama(config)
+    model.load_state_dict(weights)
+    optimizer = llama.adamw(model, config)
+
+    def loss_of(tokens, labels):
+        with torch.autocast("cpu", torch.bfloat16, enabled=run["precision"] == "bf16"):
+            return model.loss(tokens, labels)
+
+    losses = []
+    start = time.perf_counter()
+    for (tokens, labels), factor in zip(batches("batches.i64", run["steps"]), run["factors"]):
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate * factor
+        loss = loss_of(tokens, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+    seconds = time.perf_counter() - start
+    nats, valid = 0.0, 0
+    with torch.no_grad():
+        for tokens, labels in batches("held_out.i64", run["held_out_batches"]):
+            count = int((labels != -100).sum())
+            nats += loss_of(tokens, labels).item() * count
+            valid += count
+    if valid != run["held_out_tokens"]:
+        raise SystemExit(f"held_out.i64: expected {run['held_out_tokens']} labels, found {valid}")
+    return {"losses": losses, "held_out_loss": nats / valid, "seconds": seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", help="also write the cases to this file")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--keep", help="folder for the files of the run (default: a temporary one)")
+    parser.add_argument("--data")
+    parser.add_argument("--tokenizer")
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or temporary
+        command = [os.path.join(BUILD, "benchmarks", "bench_quality"), "--out", folder, "--steps", str(options.steps),
+                   "--threads", str(options.threads), "--precision", options.precision]
+        for name in ("data", "tokenizer"):
+            if getattr(options, name):
+                command += ["--" + name, getattr(options, name)]
+        subprocess.run(command, check=True)
+        with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
+            ours = json.load(file)
+        peer = repeat(folder, options.threads)
+
+    to_bits = ours["held_out_tokens"] / ours["held_out_bytes"] / math.log(2)
+    furthest = max(abs(a - b) for a, b in zip(ours["losses"], peer["losses"]))
+    cases = []
+    for what, unit, a, b in (("held-out loss", "nats/token", ours["held_out_loss"], peer["held_out_loss"]),
+                             ("held-out bits per byte", "bits/byte", ours["held_out_loss"] * to_bits, peer["held_out_loss"] * to_bits),
+                             ("training time", "s", ours["seconds"], peer["seconds"])):
+        name = f"quality {options.precision} {options.steps} steps {what}"
+        cases.append({"name": name, "ours": a, "peer": b, "peer_name": "PyTorch eager", "ratio": b / a, "unit": unit})
+        print(f"{name:<52} {a:10.4f} {b:10.4f} {b / a:8.4f}  {unit}, against PyTorch eager")
+    difference = ours["held_out_loss"] - peer["held_out_loss"]
+    print(f"difference of the held-out losses {difference:+.5f} nat (within 0.02: {'yes' if abs(difference) <= 0.02 else 'NO'}), "
+          f"largest difference of a step's loss {furthest:.5f}, first step {abs(ours['losses'][0] - peer['losses'][0]):.2e}")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(cases, file, indent=1)
+    if not abs(difference) <= 0.02:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
