@@ -19,15 +19,15 @@ std::unique_ptr<Optimizer> make_optimizer(std::unique_ptr<Passes const> passes, 
 /// Gives a rule its state and a path. Errors (compile time): those of `check_rule`.
 /// Example: `auto optimizer = bind(clip_norm(1.0) | adamw() | decay(0.1, times_rate));`
 template <Stage Node>
-std::unique_ptr<Optimizer> bind(Node rule, Path path = Path::fused) {
+std::unique_ptr<Optimizer> bind(Node const& rule, Path path = Path::fused) {
   static_assert(check_rule<Node>());
-  return make_optimizer(std::make_unique<PassesOf<Node> const>(std::move(rule)), {}, path);
+  return make_optimizer(std::unique_ptr<Passes const>(new PassesOf<Node>(rule)), {}, path);
 }
 
 /// The same with a schedule. Example: `bind(scheduled(adamw(), warmup(200) | cosine_to(0.1)))`.
 template <Stage Node>
-std::unique_ptr<Optimizer> bind(Scheduled<Node> rule, Path path = Path::fused) {
-  return make_optimizer(std::make_unique<PassesOf<Node> const>(std::move(rule.rule)), std::move(rule.schedule), path);
+std::unique_ptr<Optimizer> bind(Scheduled<Node> const& rule, Path path = Path::fused) {
+  return make_optimizer(std::unique_ptr<Passes const>(new PassesOf<Node>(rule.rule)), rule.schedule, path);
 }
 
 #if LIERNE_BODIES

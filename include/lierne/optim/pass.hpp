@@ -2,9 +2,9 @@
 // Running a pipe of stages on one value: how one definition serves every path. Sees the standard library only.
 #pragma once
 
-#include <string>
+#include <span>
+#include <string_view>
 #include <tuple>
-#include <vector>
 
 #include "lierne/optim/recipe.hpp"
 
@@ -103,42 +103,73 @@ constexpr void write_numbers(Node const& node, Call<CallNumber> const& call, Num
   }
 }
 
+namespace detail {
+
+template <class Node, class V, class Number>
+constexpr bool run_stage(Number const* numbers, Element<V>& at, V* fields) {
+  constexpr int gate = Gate<Node> ? 1 : 0;
+  std::array<Number, Layout<Node>::numbers - gate> own{};
+  for (std::size_t i = 0; i < own.size(); ++i) own[i] = numbers[i + gate];
+  return [&]<std::size_t... k>(std::index_sequence<k...>) {
+    if constexpr (Gate<Node>) {
+      if (static_cast<bool>(numbers[0] != Number(0))) {
+        Node::hold(own, at, fields[k]...);
+        return false;
+      }
+    }
+    Node::element(own, at, fields[k]...);
+    return true;
+  }(std::make_index_sequence<Layout<Node>::fields>{});
+}
+
+template <class Node, class V, class Number>
+[[gnu::noinline]] bool run_stage_apart(Number const* numbers, Element<V>& at, V* fields) {
+  return run_stage<Node>(numbers, at, fields);
+}
+
+}  // namespace detail
+
+/// Where the code of a stage goes: into its rule, so that values stay in registers, or apart, once for all rules that
+/// contain the stage. Apart is many times quicker to compile, and as good where one operation is a whole tensor.
+enum class StageCode { inlined, apart };
+
 /// Runs the stages of `Node` from left to right on one value; false when a gate held, so that nothing after it may run.
 /// `numbers` are what `write_numbers` wrote, in the scalar that `V` computes with; `fields` the pipe's, in pipe order.
-template <Stage Node, Value V, class Number>
+template <Stage Node, StageCode code = StageCode::inlined, Value V, class Number>
 constexpr bool run_stages(Number const* numbers, Element<V>& at, V* fields) {
   if constexpr (PipeNode<Node>) {
     using Left = decltype(Node::left);
-    return run_stages<Left>(numbers, at, fields) &&
-           run_stages<decltype(Node::right)>(numbers + Layout<Left>::numbers, at, fields + Layout<Left>::fields);
+    return run_stages<Left, code>(numbers, at, fields) &&
+           run_stages<decltype(Node::right), code>(numbers + Layout<Left>::numbers, at, fields + Layout<Left>::fields);
   } else if constexpr (detail::is_recipe<Node>) {
     at.direction = at.gradient;
-    return run_stages<decltype(Node::body)>(numbers, at, fields);
+    return run_stages<decltype(Node::body), code>(numbers, at, fields);
   } else if constexpr (detail::is_labelled<Node>) {
-    return run_stages<decltype(Node::stage)>(numbers, at, fields);
+    return run_stages<decltype(Node::stage), code>(numbers, at, fields);
+  } else if constexpr (code == StageCode::apart) {
+    return detail::run_stage_apart<Node>(numbers, at, fields);
   } else {
-    constexpr int gate = Gate<Node> ? 1 : 0;
-    std::array<Number, Layout<Node>::numbers - gate> own{};
-    for (std::size_t i = 0; i < own.size(); ++i) own[i] = numbers[i + gate];
-    return [&]<std::size_t... k>(std::index_sequence<k...>) {
-      if constexpr (Gate<Node>) {
-        if (static_cast<bool>(numbers[0] != Number(0))) {
-          Node::hold(own, at, fields[k]...);
-          return false;
-        }
-      }
-      Node::element(own, at, fields[k]...);
-      return true;
-    }(std::make_index_sequence<Layout<Node>::fields>{});
+    return detail::run_stage<Node>(numbers, at, fields);
   }
 }
 
+namespace detail {
+
+template <class Names>
+struct NameTable;
+template <FixedString... names>
+struct NameTable<FieldList<names...>> {
+  // One place more: an array may not be empty.
+  static constexpr std::string_view table[sizeof...(names) + 1] = {names.view()...};
+};
+
+}  // namespace detail
+
 /// The names of a pipe's fields, in pipe order.
 template <Stage Node>
-std::vector<std::string> field_names() {
-  return []<FixedString... names>(detail::FieldList<names...>) {
-    return std::vector<std::string>{std::string(names.view())...};
-  }(typename detail::FieldsUnder<Node>::type{});
+constexpr std::span<std::string_view const> field_names() {
+  using Names = typename detail::FieldsUnder<Node>::type;
+  return {detail::NameTable<Names>::table, Names::count};
 }
 
 }  // namespace lierne

@@ -41,21 +41,37 @@ inline constexpr bool is_labelled<Labelled<label, S>> = true;
 
 }  // namespace detail
 
+namespace detail {
+
+template <Stage Node>
+void append_name(Node const& node, std::string& text) {
+  if constexpr (PipeNode<Node>) {
+    append_name(node.left, text);
+    text += " | ";
+    append_name(node.right, text);
+  } else if constexpr (is_recipe<Node>) {
+    text += node.title;
+    text += " " + number(node.rate) + " (";
+    append_name(node.body, text);
+    text += ")";
+  } else if constexpr (is_labelled<Node>) {
+    append_name(node.stage, text);
+  } else if constexpr (requires { node.name(); }) {
+    text += node.name();
+  } else {
+    text += "own stage";
+  }
+}
+
+}  // namespace detail
+
 /// The rule in one line, with the settings that make it. A stage of your own is named by its `name()`, where it has one.
-/// Example: `clip_norm 1 | adamw 0.001 (momentum 0.9 corrected | second moment 0.999 + 1e-08) | decay 0.1 times rate`.
+/// Example: `clip_norm 1 | adamw 0.001 (momentum 0.9 corrected | second moment 0.999 + 1e-08) | decay 0.1 times_rate`.
 template <Stage Node>
 std::string name(Node const& node) {
-  if constexpr (PipeNode<Node>) {
-    return name(node.left) + " | " + name(node.right);
-  } else if constexpr (detail::is_recipe<Node>) {
-    return std::string(node.title) + " " + number(node.rate) + " (" + name(node.body) + ")";
-  } else if constexpr (detail::is_labelled<Node>) {
-    return name(node.stage);
-  } else if constexpr (requires { node.name(); }) {
-    return node.name();
-  } else {
-    return "own stage";
-  }
+  std::string text;
+  detail::append_name(node, text);
+  return text;
 }
 
 }  // namespace lierne

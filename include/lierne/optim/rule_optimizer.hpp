@@ -53,8 +53,8 @@ namespace detail {
 
 inline constexpr char const* state_prefix = "optim.state.";
 
-inline std::string state_key(std::string const& name, std::string const& field) {
-  return state_prefix + name + "." + field;
+inline std::string state_key(std::string const& name, std::string_view field) {
+  return state_prefix + name + "." + std::string(field);
 }
 
 // The gradient of a slot, contiguous; checks all that the passes rely on.
@@ -199,9 +199,10 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
     auto const field = key.substr(dot + 1);
     auto& parameter = loaded[name];
     parameter.fields.resize(passes_->fields().size());
-    auto const found = std::find(passes_->fields().begin(), passes_->fields().end(), field);
-    if (found != passes_->fields().end()) {
-      parameter.fields[static_cast<std::size_t>(found - passes_->fields().begin())] = tensor.detach().clone();
+    auto const fields = passes_->fields();
+    auto const found = std::find(fields.begin(), fields.end(), field);
+    if (found != fields.end()) {
+      parameter.fields[static_cast<std::size_t>(found - fields.begin())] = tensor.detach().clone();
       report.kept.push_back(key);
     } else if (field == "step") {
       check<ShapeError>(tensor.numel() == 1, "optimizer: '", key, "': expected one number, found shape ", to_string(tensor.sizes()));

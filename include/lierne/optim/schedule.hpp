@@ -130,15 +130,15 @@ struct Scheduled {
 /// Errors (compile time): those of `check_rule` and of `schedule`.
 /// Example: `scheduled(clip_norm(1.0) | adamw() | decay(0.1, times_rate), warmup(200) | stable() | cosine_to(0.1))`.
 template <Stage Node, class Given>
-Scheduled<Node> scheduled(Node rule, Given const& given) {
+Scheduled<Node> scheduled(Node const& rule, Given const& given) {
   static_assert(check_rule<Node>());
   if constexpr (ScheduleParts<Given>) {
-    return {std::move(rule), schedule(given)};
+    return {rule, schedule(given)};
   } else {
     static_assert(std::is_convertible_v<Given, Schedule>,
                   "scheduled: the schedule must be a pipe of parts or a function (write warmup(200) | cosine_to(0.1), or "
                   "[](std::int64_t step, std::int64_t total) { return 1.0; })");
-    return {std::move(rule), Schedule(given)};
+    return {rule, Schedule(given)};
   }
 }
 

@@ -23,7 +23,7 @@ struct Stretch {
 
 namespace detail {
 
-template <Stage Node, class V>
+template <Stage Node, class V, StageCode code>
 void run_stretch(Stretch<typename V::Scalar> const& stretch) {
   using T = typename V::Scalar;
   constexpr auto field_count = static_cast<std::size_t>(Layout<Node>::fields);
@@ -41,7 +41,7 @@ void run_stretch(Stretch<typename V::Scalar> const& stretch) {
     at.gradient = V::load(gradient + i);
     V values[field_count + 1];  // one more: an array may not be empty
     for (std::size_t k = 0; k < field_count; ++k) values[k] = V::load(fields[k] + i);
-    run_stages<Node>(numbers.data(), at, values);
+    run_stages<Node, code>(numbers.data(), at, values);
     at.weight.store(weight + i);
     for (std::size_t k = 0; k < field_count; ++k) values[k].store(fields[k] + i);
   }
@@ -50,16 +50,16 @@ void run_stretch(Stretch<typename V::Scalar> const& stretch) {
 }  // namespace detail
 
 /// The pass over a stretch in vectors of the build's own target, of `Pack<T>::lanes` elements.
-template <Stage Node, class T>
+template <Stage Node, StageCode code = StageCode::inlined, class T>
 [[gnu::flatten, gnu::noinline]] void run_packs(Stretch<T> const& stretch) {
-  detail::run_stretch<Node, Pack<T>>(stretch);
+  detail::run_stretch<Node, Pack<T>, code>(stretch);
 }
 
 #ifdef LIERNE_WIDE_PACK
 /// The same in AVX2, of `WidePack<T>::lanes` elements. The processor must have AVX2.
 template <Stage Node, class T>
 [[gnu::flatten, gnu::noinline, gnu::target("avx2")]] void run_wide_packs(Stretch<T> const& stretch) {
-  detail::run_stretch<Node, WidePack<T>>(stretch);
+  detail::run_stretch<Node, WidePack<T>, StageCode::inlined>(stretch);
 }
 #endif
 
