@@ -4,11 +4,13 @@
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -54,9 +56,19 @@ inline void run(std::string const& name, int world) {
     REQUIRE(::posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, argv.data(), envp.data()) == 0);
     children.push_back(child);
   }
-  for (std::size_t rank = 0; rank < children.size(); ++rank) {
+  // The others of one that fails would wait for it: they get a moment to say what they found.
+  std::vector<int> statuses(children.size());
+  for (auto running = children; !running.empty();) {
     int status = 0;
-    REQUIRE(::waitpid(children[rank], &status, 0) == children[rank]);
+    pid_t const child = ::waitpid(-1, &status, 0);
+    REQUIRE(std::erase(running, child) == 1);
+    statuses[static_cast<std::size_t>(std::find(children.begin(), children.end(), child) - children.begin())] = status;
+    if (status == 0) continue;
+    if (!running.empty()) ::sleep(3);
+    for (pid_t const other : running) ::kill(other, SIGKILL);  // one that has ended meanwhile is not hurt
+  }
+  for (std::size_t rank = 0; rank < children.size(); ++rank) {
+    int const status = statuses[rank];
     std::ostringstream report;
     report << std::ifstream(folder / std::to_string(rank)).rdbuf();
     INFO("rank ", rank, " of ", world, ":\n", report.str());
