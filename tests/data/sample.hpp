@@ -13,6 +13,7 @@
 
 #include "lierne/core/random.hpp"
 #include "lierne/data/tokenizer.hpp"
+#include "lierne/data/tokenizer_file.hpp"
 
 namespace sample {
 

@@ -6,13 +6,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "lierne/core/error.hpp"
-#include "lierne/core/hash.hpp"
+#include "lierne/core/compiled.hpp"
 #include "lierne/data/stage.hpp"
+#include "lierne/data/token.hpp"
+#include "lierne/data/tokenizer.hpp"
 #include "lierne/tensor/tensor.hpp"
+
+#if LIERNE_BODIES
+#include <algorithm>
+
+#include "lierne/core/error.hpp"
+#endif
 
 namespace lierne {
 
@@ -43,47 +52,25 @@ namespace detail {
 /// Rows of a batch, filled window by window.
 class BatchRows {
  public:
-  BatchRows(std::int64_t rows, std::int64_t length) : window_(static_cast<std::size_t>(length) + 1), length_{length} {
-    batch_.tokens = at::empty({rows, length}, int64);
-    batch_.labels = at::empty({rows, length}, int64);
-    tokens_ = batch_.tokens.mutable_data_ptr<std::int64_t>();
-    labels_ = batch_.labels.mutable_data_ptr<std::int64_t>();
-  }
+  BatchRows(std::int64_t rows, std::int64_t length);
 
+  /// Where the next row is written before it is added.
   std::span<TokenId> window() { return window_; }
-
-  /// Takes over `window()` as the next row.
-  template <class Tokenizer>
-  void add(Tokenizer const& tokenizer) {
-    for (std::size_t t = 0; t + 1 < window_.size(); ++t) {
-      auto const label = window_[t + 1];
-      *tokens_++ = window_[t] == ignored ? 0 : window_[t];
-      *labels_++ = label;
-      if (label == ignored) continue;
-      ++batch_.valid;
-      batch_.bytes += static_cast<std::int64_t>(tokenizer.text_bytes(label));
-    }
-  }
-
-  Batch finish(std::int64_t global_valid) {
-    batch_.global_valid = global_valid;
-    return std::move(batch_);
-  }
+  /// Adds `window()` as the next row.
+  void add(Tokenizer const& tokenizer);
+  /// Adds a row without labels.
+  void add_empty(Tokenizer const& tokenizer);
+  Batch finish(std::int64_t global_valid);
 
  private:
   std::vector<TokenId> window_;
-  std::int64_t length_;
   Batch batch_;
-  std::int64_t* tokens_;
-  std::int64_t* labels_;
+  std::int64_t row_ = 0;
 };
 
-inline void check_shard(std::int64_t rows, Shard shard) {
-  check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world,
-        "batch: expected a rank in [0, world), found rank ", shard.rank, " of ", shard.world);
-  check(rows % shard.world == 0, "batch: expected a batch that divides among ", shard.world, " ranks, found ", rows,
-        " (the size is that of all ranks together)");
-}
+void check_rows(std::int64_t rows, char const* entry);
+void check_shard(std::int64_t rows, Shard shard);
+void check_position(Position position, std::int64_t windows, std::uint64_t data);
 
 }  // namespace detail
 
@@ -95,7 +82,7 @@ class Evaluation {
  public:
   Evaluation(HeldOut windows, Text text, std::int64_t batch, Shard shard)
       : windows_{std::move(windows)}, text_{std::move(text)}, batch_{batch}, shard_{shard} {
-    check(batch >= 1, "validation: expected a batch of at least 1 window, found ", batch);
+    detail::check_rows(batch, "validation");
     detail::check_shard(batch, shard);
   }
 
@@ -111,11 +98,11 @@ class Evaluation {
       bool const exists = window < windows_.size();
       if (exists) valid += windows_.valid(window);
       if (row / rows != shard_.rank) continue;
-      if (exists) {
-        windows_.read(window, out.window());
-      } else {
-        std::ranges::fill(out.window(), ignored);
+      if (!exists) {
+        out.add_empty(text_.tokenizer());
+        continue;
       }
+      windows_.read(window, out.window());
       out.add(text_.tokenizer());
     }
     return out.finish(valid);
@@ -162,11 +149,7 @@ class Batched {
   /// Goes on from a saved position.
   /// Errors: ArgumentError where the position lies outside the epoch or belongs to other text, windows or order.
   void seek(Position position) {
-    check(position.data == 0 || position.data == fingerprint(), "resume: expected a position in data ", fingerprint(),
-          ", found one of data ", position.data, " (text, tokenizer, window length or seed has changed)");
-    check(position.epoch >= 0 && position.index >= 0 && position.index < source_.size(),
-          "resume: expected a window in [0, ", source_.size(), "), found epoch ", position.epoch, ", window ",
-          position.index);
+    detail::check_position(position, source_.size(), fingerprint());
     epoch_ = position.epoch;
     index_ = position.index;
   }
@@ -219,9 +202,65 @@ struct BatchStage {
 /// Batches of `size` windows, of all data-parallel ranks together.
 /// Errors: ArgumentError for a size below 1.
 /// Example: `auto data = text(folder, tokenizer) | pack(1024) | shuffle(42) | batch(32); auto first = data.next();`
-inline BatchStage batch(std::int64_t size) {
-  check(size >= 1, "batch: expected at least 1 window, found ", size);
+BatchStage batch(std::int64_t size);
+
+#if LIERNE_BODIES
+namespace detail {
+
+LIERNE_INLINE BatchRows::BatchRows(std::int64_t rows, std::int64_t length)
+    : window_(static_cast<std::size_t>(length) + 1) {
+  batch_.tokens = at::empty({rows, length}, at::TensorOptions().dtype(int64));
+  batch_.labels = at::empty({rows, length}, at::TensorOptions().dtype(int64));
+}
+
+LIERNE_INLINE void BatchRows::add(Tokenizer const& tokenizer) {
+  auto const length = window_.size() - 1, begin = static_cast<std::size_t>(row_++) * length;
+  auto* const tokens = batch_.tokens.mutable_data_ptr<std::int64_t>() + begin;
+  auto* const labels = batch_.labels.mutable_data_ptr<std::int64_t>() + begin;
+  for (std::size_t t = 0; t < length; ++t) {
+    auto const label = window_[t + 1];
+    tokens[t] = window_[t] == ignored ? 0 : window_[t];
+    labels[t] = label;
+    if (label == ignored) continue;
+    ++batch_.valid;
+    batch_.bytes += static_cast<std::int64_t>(tokenizer.text_bytes(label));
+  }
+}
+
+LIERNE_INLINE void BatchRows::add_empty(Tokenizer const& tokenizer) {
+  std::ranges::fill(window_, ignored);
+  add(tokenizer);
+}
+
+LIERNE_INLINE Batch BatchRows::finish(std::int64_t global_valid) {
+  batch_.global_valid = global_valid;
+  return std::move(batch_);
+}
+
+LIERNE_INLINE void check_rows(std::int64_t rows, char const* entry) {
+  check(rows >= 1, entry, ": expected at least 1 window, found ", rows);
+}
+
+LIERNE_INLINE void check_shard(std::int64_t rows, Shard shard) {
+  check(shard.world >= 1 && shard.rank >= 0 && shard.rank < shard.world,
+        "batch: expected a rank in [0, world), found rank ", shard.rank, " of ", shard.world);
+  check(rows % shard.world == 0, "batch: expected a batch that divides among ", shard.world, " ranks, found ", rows,
+        " (the size is that of all ranks together)");
+}
+
+LIERNE_INLINE void check_position(Position position, std::int64_t windows, std::uint64_t data) {
+  check(position.data == 0 || position.data == data, "resume: expected a position in data ", data,
+        ", found one of data ", position.data, " (text, tokenizer, window length or seed has changed)");
+  check(position.epoch >= 0 && position.index >= 0 && position.index < windows, "resume: expected a window in [0, ",
+        windows, "), found epoch ", position.epoch, ", window ", position.index);
+}
+
+}  // namespace detail
+
+LIERNE_INLINE BatchStage batch(std::int64_t size) {
+  detail::check_rows(size, "batch");
   return BatchStage{size};
 }
+#endif
 
 }  // namespace lierne

@@ -15,11 +15,9 @@
 
 #include "lierne/core/error.hpp"
 #include "lierne/data/flat_table.hpp"
+#include "lierne/data/token.hpp"
 
 namespace lierne {
-
-/// The number of a token; a row of the embedding.
-using TokenId = std::int32_t;
 
 /// Pieces that were encoded before, with their ids. It belongs to one thread and one vocabulary.
 /// Numerics: holds at most 2^18 pieces of at most 64 bytes; others are encoded anew each time.

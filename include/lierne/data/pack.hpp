@@ -2,15 +2,23 @@
 // The stage that cuts streams of tokens into windows of L + 1: L inputs and, one place on, L labels.
 #pragma once
 
-#include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <utility>
+
+#include "lierne/core/compiled.hpp"
+#include "lierne/data/stage.hpp"
+#include "lierne/data/text.hpp"
+#include "lierne/data/token.hpp"
+
+#if LIERNE_BODIES
+#include <algorithm>
 
 #include "lierne/core/error.hpp"
 #include "lierne/core/hash.hpp"
-#include "lierne/data/stage.hpp"
-#include "lierne/data/text.hpp"
+#endif
 
 namespace lierne {
 
@@ -21,26 +29,16 @@ namespace lierne {
 class Windows {
  public:
   /// With `pad` the last window may be short: `ignored` stands in place of what is missing.
-  Windows(Text text, std::span<TokenId const> tokens, std::int64_t length, std::int64_t stride, bool pad)
-      : text_{std::move(text)}, tokens_{tokens}, length_{length}, stride_{stride} {
-    auto const labels = static_cast<std::int64_t>(tokens.size()) - 1;
-    if (labels > 0) size_ = pad ? (labels + stride - 1) / stride : labels < length ? 0 : (labels - length) / stride + 1;
-  }
+  Windows(Text text, std::span<TokenId const> tokens, std::int64_t length, std::int64_t stride, bool pad);
 
   std::int64_t size() const { return size_; }
   std::int64_t length() const { return length_; }
 
   /// Labels of a window that are tokens.
-  std::int64_t valid(std::int64_t index) const {
-    return std::clamp<std::int64_t>(static_cast<std::int64_t>(tokens_.size()) - 1 - index * stride_, 0, length_);
-  }
+  std::int64_t valid(std::int64_t index) const;
 
   /// Fills `out`, length() + 1 places, with window `index`, 0 <= index < size().
-  void read(std::int64_t index, std::span<TokenId> out) const {
-    auto const begin = static_cast<std::size_t>(index * stride_), labels = static_cast<std::size_t>(valid(index));
-    auto const window = tokens_.subspan(begin, labels + 1);
-    std::ranges::fill(std::ranges::copy(window, out.begin()).out, out.end(), ignored);
-  }
+  void read(std::int64_t index, std::span<TokenId> out) const;
 
  private:
   Text text_;  // keeps the tokens alive
@@ -59,14 +57,7 @@ struct PackOptions {
 /// held-out windows hold every label exactly once, the last one padded.
 class Packed {
  public:
-  Packed(Text text, std::int64_t length, PackOptions options)
-      : text_{std::move(text)},
-        train_{text_, text_.train(), length, options.disjoint ? length + 1 : length, false},
-        held_out_{text_, text_.validation(), length, length, true},
-        fingerprint_{hash(message("pack ", length, options.disjoint), text_.fingerprint())} {
-    check(train_.size() > 0, "pack: expected at least ", length + 1, " tokens, one window of length ", length,
-          " and its labels, found ", text_.train().size(), " (shorten the window or add text)");
-  }
+  Packed(Text text, std::int64_t length, PackOptions options);
 
   std::int64_t size() const { return train_.size(); }
   std::int64_t length() const { return train_.length(); }
@@ -98,9 +89,39 @@ struct PackStage {
 /// Units: length in tokens, at least 1.
 /// Errors: ArgumentError for a length below 1, and for a text shorter than one window, naming both sizes.
 /// Example: `text(data, tokenizer) | pack(1024)`.
-inline PackStage pack(std::int64_t length, PackOptions options = {}) {
+PackStage pack(std::int64_t length, PackOptions options = {});
+
+#if LIERNE_BODIES
+LIERNE_INLINE Windows::Windows(Text text, std::span<TokenId const> tokens, std::int64_t length, std::int64_t stride,
+                               bool pad)
+    : text_{std::move(text)}, tokens_{tokens}, length_{length}, stride_{stride} {
+  auto const labels = static_cast<std::int64_t>(tokens.size()) - 1;
+  if (labels > 0) size_ = pad ? (labels + stride - 1) / stride : labels < length ? 0 : (labels - length) / stride + 1;
+}
+
+LIERNE_INLINE std::int64_t Windows::valid(std::int64_t index) const {
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(tokens_.size()) - 1 - index * stride_, 0, length_);
+}
+
+LIERNE_INLINE void Windows::read(std::int64_t index, std::span<TokenId> out) const {
+  auto const begin = static_cast<std::size_t>(index * stride_), labels = static_cast<std::size_t>(valid(index));
+  auto const window = tokens_.subspan(begin, labels + 1);
+  std::ranges::fill(std::ranges::copy(window, out.begin()).out, out.end(), ignored);
+}
+
+LIERNE_INLINE Packed::Packed(Text text, std::int64_t length, PackOptions options)
+    : text_{std::move(text)},
+      train_{text_, text_.train(), length, options.disjoint ? length + 1 : length, false},
+      held_out_{text_, text_.validation(), length, length, true},
+      fingerprint_{hash(message("pack ", length, options.disjoint), text_.fingerprint())} {
+  check(train_.size() > 0, "pack: expected at least ", length + 1, " tokens, one window of length ", length,
+        " and its labels, found ", text_.train().size(), " (shorten the window or add text)");
+}
+
+LIERNE_INLINE PackStage pack(std::int64_t length, PackOptions options) {
   check(length >= 1, "pack: length: expected at least 1 token, found ", length);
   return {length, options};
 }
+#endif
 
 }  // namespace lierne

@@ -3,28 +3,32 @@
 #pragma once
 
 #include <cstdint>
-#include <numeric>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "lierne/core/compiled.hpp"
+#include "lierne/data/stage.hpp"
+#include "lierne/data/token.hpp"
+
+#if LIERNE_BODIES
+#include <numeric>
 
 #include "lierne/core/error.hpp"
 #include "lierne/core/hash.hpp"
 #include "lierne/core/random.hpp"
-#include "lierne/data/stage.hpp"
+#endif
 
 namespace lierne {
 
 /// The order of n windows in an epoch.
 /// Math: Fisher and Yates: for i = n - 1 ... 1, places i and below(i + 1) change, with the counter generator of
 ///   (seed, hash("data.shuffle") + epoch).
-inline std::vector<std::int64_t> shuffled_order(std::int64_t n, std::uint64_t seed, std::int64_t epoch) {
-  Random const random{seed, hash("data.shuffle") + static_cast<std::uint64_t>(epoch)};
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
-  for (auto i = order.size(); i-- > 1;) std::swap(order[i], order[random.below(i, i + 1)]);
-  return order;
-}
+std::vector<std::int64_t> shuffled_order(std::int64_t n, std::uint64_t seed, std::int64_t epoch);
+
+/// The fingerprint of data with this fingerprint in the orders of a seed.
+std::uint64_t shuffled_fingerprint(std::uint64_t fingerprint, std::uint64_t seed);
 
 /// Windows in random order. Held-out windows keep theirs. An object is read by one thread at a time.
 template <WindowSource Source>
@@ -34,7 +38,7 @@ class Shuffled {
 
   std::int64_t size() const { return source_.size(); }
   std::int64_t length() const { return source_.length(); }
-  std::uint64_t fingerprint() const { return hash(message("shuffle ", seed_), source_.fingerprint()); }
+  std::uint64_t fingerprint() const { return shuffled_fingerprint(source_.fingerprint(), seed_); }
   auto const& held_out() const { return source_.held_out(); }
   auto const& text() const { return source_.text(); }
 
@@ -68,5 +72,19 @@ struct ShuffleStage {
 /// Reorders the windows in every epoch, each epoch anew.
 /// Example: `text(data, tokenizer) | pack(1024) | shuffle(42)`.
 inline ShuffleStage shuffle(std::uint64_t seed) { return ShuffleStage{seed}; }
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::vector<std::int64_t> shuffled_order(std::int64_t n, std::uint64_t seed, std::int64_t epoch) {
+  Random const random{seed, hash("data.shuffle") + static_cast<std::uint64_t>(epoch)};
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  for (auto i = order.size(); i-- > 1;) std::swap(order[i], order[random.below(i, i + 1)]);
+  return order;
+}
+
+LIERNE_INLINE std::uint64_t shuffled_fingerprint(std::uint64_t fingerprint, std::uint64_t seed) {
+  return hash(message("shuffle ", seed), fingerprint);
+}
+#endif
 
 }  // namespace lierne

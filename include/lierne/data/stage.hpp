@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "lierne/core/pipe.hpp"
-#include "lierne/data/bpe.hpp"
+#include "lierne/data/token.hpp"
 
 namespace lierne {
 
@@ -33,9 +33,6 @@ concept WindowSource = requires(T& source, T const& view, std::int64_t index, st
   view.held_out().read(index, out);
   { view.text().tokenizer().text_bytes(TokenId{}) } -> std::same_as<std::size_t>;
 };
-
-/// In a window: no token. As a label it counts neither in the loss nor in bytes (ignore_index of a cross entropy).
-inline constexpr TokenId ignored = -100;
 
 /// Puts a stage behind a source: `source | stage` is `stage(source)`.
 /// Example: `auto recipe = pack(1024) | shuffle(42); auto windows = text(folder, tokenizer) | recipe;`

@@ -2,22 +2,29 @@
 // Text files as two streams of tokens: the text to train on, and the held-out end of each file.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
+
+#include "lierne/core/compiled.hpp"
+#include "lierne/data/token.hpp"
+#include "lierne/data/tokenizer.hpp"
+
+#if LIERNE_BODIES
+#include <algorithm>
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "lierne/core/error.hpp"
 #include "lierne/core/hash.hpp"
+#include "lierne/data/bpe.hpp"
 #include "lierne/data/json.hpp"
-#include "lierne/data/tokenizer.hpp"
+#endif
 
 namespace lierne {
 
@@ -48,11 +55,7 @@ class Text {
   std::uint64_t fingerprint() const { return content_->fingerprint; }
 
   /// Bytes of text that some tokens stand for. Units: bytes; special tokens count 0.
-  std::int64_t bytes(std::span<TokenId const> tokens) const {
-    std::int64_t sum = 0;
-    for (auto id : tokens) sum += static_cast<std::int64_t>(tokenizer().text_bytes(id));
-    return sum;
-  }
+  std::int64_t bytes(std::span<TokenId const> tokens) const;
 
  private:
   struct Content {
@@ -61,20 +64,18 @@ class Text {
     std::int64_t documents = 0, replaced = 0;
     std::uint64_t fingerprint = 0;
   };
-  static void append(std::vector<TokenId>& stream, std::span<TokenId const> part, Tokenizer const& tokenizer) {
-    if (part.empty()) return;
-    if (auto const bos = tokenizer.bos()) stream.push_back(*bos);
-    stream.insert(stream.end(), part.begin(), part.end());
-    if (auto const eos = tokenizer.eos()) stream.push_back(*eos);
-  }
   std::shared_ptr<Content const> content_;
 };
 
 /// Every `.txt` file of a folder in the order of their names, or one file of any name, encoded by a `tokenizer.json`.
 /// Errors: FileError where the path, its text or the tokenizer is missing or unreadable.
 /// Example: `text("data/austen", "tokenizer.json") | pack(1024) | shuffle(42) | batch(32)`.
-inline Text text(std::filesystem::path const& path, std::shared_ptr<Tokenizer const> tokenizer,
-                 TextOptions options = {}) {
+Text text(std::filesystem::path const& path, std::shared_ptr<Tokenizer const> tokenizer, TextOptions options = {});
+Text text(std::filesystem::path const& path, std::filesystem::path const& tokenizer, TextOptions options = {});
+
+#if LIERNE_BODIES
+LIERNE_INLINE Text text(std::filesystem::path const& path, std::shared_ptr<Tokenizer const> tokenizer,
+                        TextOptions options) {
   namespace fs = std::filesystem;
   std::vector<fs::path> files;
   std::error_code failed;
@@ -95,12 +96,24 @@ inline Text text(std::filesystem::path const& path, std::shared_ptr<Tokenizer co
   return {std::move(tokenizer), documents, options};
 }
 
-inline Text text(std::filesystem::path const& path, std::filesystem::path const& tokenizer, TextOptions options = {}) {
+LIERNE_INLINE Text text(std::filesystem::path const& path, std::filesystem::path const& tokenizer, TextOptions options) {
   return text(path, std::make_shared<Tokenizer const>(Tokenizer::load(tokenizer)), options);
 }
 
-inline Text::Text(std::shared_ptr<Tokenizer const> tokenizer, std::span<std::string const> documents,
-                  TextOptions options) {
+namespace detail {
+
+/// A part of a document between begin and end of text.
+inline void append_part(std::vector<TokenId>& stream, std::span<TokenId const> part, Tokenizer const& tokenizer) {
+  if (part.empty()) return;
+  if (auto const bos = tokenizer.bos()) stream.push_back(*bos);
+  stream.insert(stream.end(), part.begin(), part.end());
+  if (auto const eos = tokenizer.eos()) stream.push_back(*eos);
+}
+
+}  // namespace detail
+
+LIERNE_INLINE Text::Text(std::shared_ptr<Tokenizer const> tokenizer, std::span<std::string const> documents,
+                         TextOptions options) {
   check(options.validation >= 0 && options.validation < 1, "text: validation: expected a part in [0, 1), found ",
         options.validation);
   auto content = std::make_shared<Content>();
@@ -124,8 +137,8 @@ inline Text::Text(std::shared_ptr<Tokenizer const> tokenizer, std::span<std::str
     while (cut < ids.size() && seen < (1 - options.validation) * total)
       seen += static_cast<double>(content->tokenizer->text_bytes(ids[cut++]));
     if (options.validation == 0) cut = ids.size();
-    append(content->train, std::span{ids}.first(cut), *content->tokenizer);
-    append(content->validation, std::span{ids}.subspan(cut), *content->tokenizer);
+    detail::append_part(content->train, std::span{ids}.first(cut), *content->tokenizer);
+    detail::append_part(content->validation, std::span{ids}.subspan(cut), *content->tokenizer);
   }
   check(content->documents > 0, "text: expected at least one document with text, found ", documents.size(), " empty");
   auto const mix = [&](std::span<TokenId const> tokens) {
@@ -137,5 +150,12 @@ inline Text::Text(std::shared_ptr<Tokenizer const> tokenizer, std::span<std::str
   mix(content->validation);
   content_ = std::move(content);
 }
+
+LIERNE_INLINE std::int64_t Text::bytes(std::span<TokenId const> tokens) const {
+  std::int64_t sum = 0;
+  for (auto id : tokens) sum += static_cast<std::int64_t>(tokenizer().text_bytes(id));
+  return sum;
+}
+#endif
 
 }  // namespace lierne
