@@ -4,18 +4,18 @@
     script/bench compile [--json FILE] [--repeats N] [--only REGEX]
 
 Each case is timed at -O1 (tests) and -O2 (training), with `lierne_precompile` (precompiled header and compiled bodies) and
-without. `ours` is the median of the repeats, `peer` the budget where there is one. What a unit costs before its first own
-line is the case `nothing`.
+without. `ours` is the median of the repeats, in seconds of processor time (the compiler runs on one core, and another program
+beside it does not count), `peer` the budget where there is one. What a unit costs before its first own line is `nothing`.
 """
 import argparse
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,9 @@ class Case:
     precompiled: bool
     torch: bool = True
     budget: float | None = None
+
+    def label(self, level: str) -> str:
+        return f"{self.name}, {level}, {'precompiled' if self.precompiled else 'alone'}"
 
 
 def models(count: int) -> str:
@@ -91,11 +94,12 @@ class Bench:
         source.write_text(case.code)
         compiler = self.compilers[level]
         command = compiler.line(torch=case.torch, precompiled=case.precompiled) + ["-c", str(source), "-o", str(self.folder / "unit.o")]
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, cwd=compiler.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             raise SystemExit(f"{case.name} at {level} does not compile:\n{done.stdout[-4000:]}")
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def row(name: str, seconds: float, budget: float | None) -> dict:
@@ -109,20 +113,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="script/bench compile", description="seconds of the compiler against budgets")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="", metavar="REGEX", help="only the cases whose name matches")
+    parser.add_argument("--only", default="", metavar="REGEX", help="only the cases whose line matches")
     given = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         medians: dict[tuple[str, bool, str], float] = {}
         for level in LEVELS:
-            chosen = [case for case in cases() if re.search(given.only, case.name)]
+            chosen = [case for case in cases() if re.search(given.only, case.label(level))]
             times = [[bench.seconds(case, level) for case in chosen] for _ in range(given.repeats)]  # repeats alternate
             for case, *measured in zip(chosen, *times):
                 seconds = statistics.median(measured)
                 medians[case.name, case.precompiled, level] = seconds
-                how = "precompiled" if case.precompiled else "alone"
-                rows.append(row(f"{case.name}, {level}, {how}", seconds, case.budget))
+                rows.append(row(case.label(level), seconds, case.budget))
             for precompiled in (True, False):
                 one, all_ = (medians.get((f"{n}", precompiled, level)) for n in ("1 model in a unit", f"{MODELS} models in a unit"))
                 if one and all_:
