@@ -151,7 +151,7 @@ def run(command, cwd=None):
         raise Unavailable(f"{command[0]}: {error}") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        raise Unavailable(f"{' '.join(command[:2])}: {lines[-1] if lines else f'exit {done.returncode}'}")
+        raise Unavailable(f"{command[0]}: {lines[-1] if lines else f'exit {done.returncode}'}")
 
 
 def unpack(package, folder):
