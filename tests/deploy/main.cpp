@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A consumer's program: one tensor, one gradient, one number to check.
-#if __has_include(<lierne/lierne.hpp>)
-#include <lierne/lierne.hpp>
-#else
+#ifdef SMALL  // a few headers of the library instead of all
 #include <lierne/core/error.hpp>
 #include <lierne/tensor/tensor.hpp>
-#include <lierne/version.hpp>
+#else
+#include <lierne/lierne.hpp>
 #endif
+#include <lierne/version.hpp>
 
 #include <cstdio>
 
