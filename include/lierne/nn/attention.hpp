@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lierne/mesh/placement.hpp"
+#include "lierne/nn/kernel/attention.hpp"
 #include "lierne/nn/kernel/rope.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/nn/linear.hpp"
@@ -47,9 +48,6 @@ struct AttentionLayer {
 
   Tensor operator()(Tensor const& x_BLD, Sequence const& sequence) const {
     auto const heads = [](Tensor const& t) { return t.unflatten(-1, {-1, head_size}); };
-    auto const inside = [wide = kernel::widens(x_BLD)](Tensor const& t_BLNH) {
-      return (wide ? t_BLNH.to(float32) : t_BLNH).transpose(1, 2);
-    };
     auto q_BLNH = heads(wq(x_BLD));
     auto k_BLKH = heads(wk(x_BLD));
     auto const v_BLKH = heads(wv(x_BLD));
@@ -57,10 +55,7 @@ struct AttentionLayer {
       q_BLNH = kernel::rope(q_BLNH, sequence.rotary);
       k_BLKH = kernel::rope(k_BLKH, sequence.rotary);
     }
-    auto const out_BNLH = at::scaled_dot_product_attention(
-        inside(q_BLNH), inside(k_BLKH), inside(v_BLKH), /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true,
-        /*scale=*/{}, /*enable_gqa=*/spec.heads != spec.keys());
-    return wo(out_BNLH.transpose(1, 2).flatten(-2).to(x_BLD.scalar_type()));
+    return wo(kernel::causal_attention(q_BLNH, k_BLKH, v_BLKH).flatten(-2));
   }
 };
 
