@@ -71,7 +71,10 @@ class Model {
   /// The units in the order in which forward runs them.
   std::vector<Unit> const& units();
   /// Replaces who materialises the units (parallel/ does).
-  void materialise_by(std::unique_ptr<Materialiser> materialiser) { materialiser_ = std::move(materialiser); }
+  void materialise_by(std::unique_ptr<Materialiser> materialiser) {
+    materialiser_ = std::move(materialiser);
+    casts_alone_ = false;
+  }
   Mesh const& mesh() const { return *mesh_; }
   Device device() const { return tok_embeddings_.weight.owned.device(); }
 
@@ -105,6 +108,7 @@ class Model {
 
   Mesh const* mesh_ = &alone();
   std::unique_ptr<Materialiser> materialiser_;
+  bool casts_alone_ = true;  // nobody has taken the materialising over
   std::vector<Unit> units_;
   Model const* units_of_ = nullptr;  // units point into the model that built them; a moved one builds its own
   std::array<Tensor, Kinds::count> rotary_{};
@@ -126,7 +130,7 @@ template <auto spec, Plan plan>
 void Model<spec, plan>::init(InitOptions const& options, Mesh const& mesh) {
   check<LaunchError>(mesh.plan().tensor == plan.tensor, "Model: built for tensor degree ", plan.tensor,
                      ", the mesh has ", mesh.plan().tensor);
-  check<LaunchError>(mesh.plan().shard == 1 || materialiser_, "Model: a mesh with shard degree ", mesh.plan().shard,
+  check<LaunchError>(mesh.plan().shard == 1 || !casts_alone_, "Model: a mesh with shard degree ", mesh.plan().shard,
                      " needs its parameters gathered (use parallelise(model, mesh) of parallel/ before init)");
   mesh_ = &mesh;
   if (!materialiser_) materialiser_ = std::make_unique<CastMaterialiser>(compute);
