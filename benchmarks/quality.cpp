@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trains example 01's model on text and writes down all that Python PyTorch needs to repeat the run.
-//   bench_quality --out DIR [--steps 300] [--data DIR] [--tokenizer FILE] [--threads 2] [--precision fp32|bf16]
+//   bench_quality --out DIR [--steps 300 | --minutes M] [--data DIR] [--tokenizer FILE] [--threads 2] [--precision fp32|bf16]
 // benchmarks/quality.py says what the files in DIR hold, runs this program, and repeats its run with the peer.
 #include <lierne/lierne.hpp>
 
@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
+#include <numeric>
 
 #include "lierne/checkpoint/safetensors.hpp"
 #include "lierne/tensor/memory.hpp"
@@ -31,6 +33,7 @@ constexpr ln::Decoder small_llama{.layers = 6,
 struct Settings {
   std::filesystem::path out;
   std::int64_t steps = 300;
+  double minutes = 0;  // of training; instead of steps
   std::string data = "data/austen";
   std::string tokenizer = "tests/golden/tokenizer/tokenizer.json";
   int threads = 2;
@@ -39,6 +42,7 @@ struct Settings {
 
 constexpr double rate = 2e-3, decay = 0.1, clip = 1.0;
 constexpr std::int64_t length = 256, rows = 8, warmup = 50;
+constexpr double last_factor = 0.05;
 
 // Batches one after the other: the ids of all tokens, then those of all labels.
 class BatchFile {
@@ -62,7 +66,7 @@ template <auto spec>
 int run(Settings const& settings) {
   std::filesystem::create_directories(settings.out);
   auto data = ln::text(settings.data, settings.tokenizer) | ln::pack(length) | ln::shuffle(42) | ln::batch(rows);
-  auto const parts = ln::warmup(warmup) | ln::cosine_to(0.05);
+  auto const parts = ln::warmup(warmup) | ln::cosine_to(last_factor);
   auto const factor = ln::schedule(parts);
   auto rule = ln::clip_norm(clip) | ln::adamw({.rate = rate, .beta2 = 0.95}) | ln::decay(decay, ln::times_rate);
   auto const optimizer = ln::bind(ln::scheduled(rule, parts));
@@ -77,20 +81,25 @@ int run(Settings const& settings) {
   }
   ln::write_safetensors((settings.out / "init.safetensors").string(), weights);
 
-  json losses = json::array(), factors = json::array();
+  json losses = json::array();
   BatchFile batches(settings.out / "batches.i64"), held_out(settings.out / "held_out.i64");
-  double seconds = 0;
-  for (std::int64_t step = 0; step < settings.steps; ++step) {
+  std::int64_t steps = settings.minutes > 0 ? std::numeric_limits<std::int64_t>::max() : settings.steps;
+  std::vector<double> times;
+  for (std::int64_t step = 0; step < steps; ++step) {
     auto const batch = data.next();
     batches.write(batch);
     ln::Clock clock;
     auto const mean = model.loss(batch.tokens, batch.labels, static_cast<double>(batch.global_valid));
     ln::backward(mean);
-    optimizer->step(slots, {.step = step, .total = settings.steps});
+    optimizer->step(slots, {.step = step, .total = steps});
     losses.push_back(mean.template item<double>());
-    factors.push_back(factor(step, settings.steps));
-    seconds += clock.lap();
+    times.push_back(clock.lap());
+    if (settings.minutes > 0 && step + 1 == ln::detail::timed_steps) {
+      steps = ln::detail::steps_in(settings.minutes, times, steps);
+    }
   }
+  json factors = json::array();
+  for (std::int64_t step = 0; step < steps; ++step) factors.push_back(factor(step, steps));
 
   ln::NoGrad guard;
   double nats = 0;
@@ -112,14 +121,16 @@ int run(Settings const& settings) {
                     {"clip", clip}};
   json const report{{"config", config},
                     {"precision", settings.precision},
-                    {"steps", settings.steps},
+                    {"steps", steps},
                     {"factors", factors},
+                    {"warmup", warmup},
+                    {"last_factor", last_factor},
                     {"losses", losses},
                     {"held_out_batches", validation.size()},
                     {"held_out_tokens", tokens},
                     {"held_out_bytes", bytes},
                     {"held_out_loss", nats / static_cast<double>(tokens)},
-                    {"seconds", seconds}};
+                    {"seconds", std::accumulate(times.begin(), times.end(), 0.0)}};
   std::ofstream(settings.out / "run.json") << report.dump() << '\n';
   return 0;
 }
@@ -131,6 +142,7 @@ int main(int argc, char** argv) {
   CLI::App app{"trains example 01's model and writes down all that a peer needs to repeat it"};
   app.add_option("--out", settings.out, "folder for the files")->required();
   app.add_option("--steps", settings.steps)->check(CLI::PositiveNumber);
+  app.add_option("--minutes", settings.minutes)->check(CLI::PositiveNumber);
   app.add_option("--data", settings.data);
   app.add_option("--tokenizer", settings.tokenizer);
   app.add_option("--threads", settings.threads)->check(CLI::PositiveNumber);

@@ -10,3 +10,4 @@
 #include "lierne/parallel/parallel.hpp"
 #include "lierne/spec/spec.hpp"
 #include "lierne/train/train.hpp"
+#include "lierne/version.hpp"

@@ -4,8 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <locale>
-#include <ostream>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 using namespace lierne;
@@ -24,6 +24,8 @@ static_assert(CanCheck<char const*> && !CanCheck<>, "a check without words would
 TEST_CASE("message joins its parts in order") {
   CHECK(message("expected ", 4, " files, found ", std::string("none"), '.', -1L) == "expected 4 files, found none.-1");
   CHECK(message("") == "");
+  CHECK(message(0.1, ' ', 0.1F, ' ', 1e-5, ' ', 3.0) == "0.1 0.1 1e-05 3");
+  CHECK(message(true, std::string_view(" or "), false) == "true or false");
 }
 
 TEST_CASE("check throws the given type with the joined message") {
@@ -41,9 +43,9 @@ namespace {
 // Counts how often it is printed.
 struct Loud {
   int* printed;
-  friend std::ostream& operator<<(std::ostream& out, Loud const& loud) {
+  friend std::string to_string(Loud const& loud) {
     ++*loud.printed;
-    return out;
+    return "loud";
   }
 };
 }  // namespace

@@ -39,6 +39,13 @@ static_assert(!fits(with(gpt, Rope{.scaling = {.factor = 8, .original = 0}})));
 static_assert(fits(with(gpt, Rope{.scaling = {.factor = 16, .low = 1, .high = 1}})), "Llama 4's: a step, not a blend");
 static_assert(!fits(with(gpt, SwiGlu{.hidden = -1})) && !fits(with(gpt, SwiGlu{.multiplier = -1})));
 
+// Norm and initial scales.
+static_assert(!fits(with(gpt, RmsNorm{.epsilon = -1e-5})) && fits(with(gpt, RmsNorm{.epsilon = 0})));
+static_assert(!fits(with(gpt, every<2>(RmsNorm{}, RmsNorm{.epsilon = -1e-5}))));
+static_assert(!fits(with(gpt, RmsNorm{.epsilon = std::numeric_limits<double>::quiet_NaN()})));
+static_assert(!fits(with(gpt, Standard{.deviation = -0.02})) && fits(with(gpt, Standard{.deviation = 0})));
+static_assert(!fits(with(gpt, Standard{.embedding_deviation = -1})));
+
 // The plan.
 static_assert(!fits(gpt, Plan{.replicate = rest, .shard = rest}) && !fits(gpt, Plan{.tensor = 0}));
 static_assert(!fits(gpt, Plan{.tensor = 4}), "two key heads cannot be cut in four");

@@ -2,10 +2,11 @@
 // The exceptions of the library, one type per cause, and the check that throws them.
 #pragma once
 
-#include <locale>
-#include <sstream>
 #include <stdexcept>
-#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "lierne/core/number.hpp"
 
 namespace lierne {
 
@@ -39,15 +40,36 @@ struct LaunchError : Error {
   using Error::Error;
 };
 
-/// Joins values into one message. Numerics: values print as `operator<<` prints them in the C locale.
+namespace detail {
+
+template <class T>
+void append(std::string& text, T const& part) {
+  if constexpr (std::is_convertible_v<T const&, std::string_view>) {
+    text += std::string_view(part);
+  } else if constexpr (std::is_same_v<T, char>) {
+    text += part;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    text += part ? "true" : "false";
+  } else if constexpr (std::is_floating_point_v<T>) {
+    text += number(part);
+  } else if constexpr (requires { part.str(); }) {
+    text += part.str();
+  } else {
+    using std::to_string;
+    text += to_string(part);
+  }
+}
+
+}  // namespace detail
+
+/// Joins values into one message: text as it is, numbers in the shortest form, anything else by its `str()` or `to_string`.
 /// Example: `message("expected ", 4, " files, found ", n)`.
 template <class... Parts>
   requires(sizeof...(Parts) > 0)
 std::string message(Parts const&... parts) {
-  std::ostringstream text;
-  text.imbue(std::locale::classic());  // a host program's locale must not group the digits of a shape
-  (text << ... << parts);
-  return text.str();
+  std::string text;
+  (detail::append(text, parts), ...);
+  return text;
 }
 
 /// Throws `E` with the joined message unless `holds`. The message is built only on failure.

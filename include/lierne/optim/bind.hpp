@@ -31,7 +31,8 @@ std::unique_ptr<Optimizer> bind(Scheduled<Node> const& rule, Path path = Path::f
 }
 
 #if LIERNE_BODIES
-LIERNE_INLINE std::unique_ptr<Optimizer> make_optimizer(std::unique_ptr<Passes const> passes, Schedule schedule, Path path) {
+LIERNE_INLINE std::unique_ptr<Optimizer> make_optimizer(std::unique_ptr<Passes const> passes, Schedule schedule,
+                                                        Path path) {
   return std::make_unique<RuleOptimizer>(std::move(passes), std::move(schedule), path);
 }
 #endif

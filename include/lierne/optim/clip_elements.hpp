@@ -20,6 +20,7 @@ struct QuarterPower {
 template <class Bound = QuarterPower>
 struct ClipElements {
   using pipe_role = StageRole;
+  static constexpr bool changes_direction = true;
 
   [[no_unique_address]] Bound bound{};
 

@@ -56,7 +56,8 @@ struct Decay {
                     "decay: the form coupled must stand before the recipe (write decay(0.1, coupled) | adamw(...))");
     } else {
       static_assert(place == Place::after_recipe,
-                    "decay: a form other than coupled must stand after the recipe (write adamw(...) | decay(0.1, times_rate))");
+                    "decay: a form other than coupled must stand after the recipe "
+                    "(write adamw(...) | decay(0.1, times_rate))");
     }
   }
   std::string name() const {

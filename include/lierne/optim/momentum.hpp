@@ -17,6 +17,7 @@ template <Bias bias = Bias::corrected, class Number = double>
 struct Momentum {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg">;
+  static constexpr bool changes_direction = true;
 
   Number beta = 0.9;
 
@@ -47,6 +48,7 @@ template <Bias bias = Bias::corrected, class Number = double>
 struct QuasiHyperbolic {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg">;
+  static constexpr bool changes_direction = true;
 
   Number beta = 0.9;
   Number nu = 0.7;

@@ -17,6 +17,7 @@ template <Epsilon form = Epsilon::added, class Number = double>
 struct Normalise {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg_sq">;
+  static constexpr bool changes_direction = true;
 
   Number beta = 0.999;
   Number epsilon = 1e-8;
@@ -48,6 +49,7 @@ template <class Number = double>
 struct NormaliseByMaximum {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg_sq", "max_exp_avg_sq">;
+  static constexpr bool changes_direction = true;
 
   Number beta = 0.999;
   Number epsilon = 1e-8;
@@ -72,6 +74,7 @@ template <Epsilon form = Epsilon::floor, class Number = double>
 struct NormaliseByPrevious {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg_sq">;
+  static constexpr bool changes_direction = true;
 
   Number beta = 0.9999;
   Number epsilon = 1e-6;

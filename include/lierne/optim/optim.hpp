@@ -25,5 +25,6 @@
 
 // Running a rule.
 #include "lierne/optim/bind.hpp"
+#include "lierne/optim/differentiable.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"

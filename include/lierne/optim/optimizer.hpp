@@ -42,7 +42,7 @@ struct StepReport {
 /// What became of each key when a state was loaded.
 struct LoadReport {
   std::vector<std::string> kept;     ///< loaded
-  std::vector<std::string> missing;  ///< fields of this rule that the state lacks for a parameter in it; they start at zero
+  std::vector<std::string> missing;  ///< fields that this rule wants for a parameter of the state; they start at zero
   std::vector<std::string> extra;    ///< keys that this rule has no use for
 };
 

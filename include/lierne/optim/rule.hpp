@@ -42,8 +42,13 @@ consteval void check_places() {
     check_places<decltype(Node::body), Place::in_recipe, false>();
   } else if constexpr (is_labelled<Node>) {
     check_places<decltype(Node::stage), place, first>();
-  } else if constexpr (requires { Node::template check_place<place, first>(); }) {
-    Node::template check_place<place, first>();
+  } else {
+    if constexpr (requires { Node::changes_direction; }) {
+      static_assert(place != Place::before_recipe || !Node::changes_direction,
+                    "rule: a stage before the recipe changes the direction, which starts with the recipe "
+                    "(write it in one: recipe(\"mine\", rate, momentum() | normalise()))");
+    }
+    if constexpr (requires { Node::template check_place<place, first>(); }) Node::template check_place<place, first>();
   }
 }
 
@@ -62,11 +67,11 @@ consteval void check_field_names(FieldList<field, others...>) {
 template <Stage Node>
 consteval bool check_rule() {
   static_assert(detail::recipe_count<Node> != 0,
-                "rule: it needs a recipe, which turns the gradient into a direction (write clip_norm(1.0) | adamw(...), or wrap "
-                "your own stages: recipe(\"mine\", rate, momentum() | ...))");
+                "rule: it needs a recipe, which turns the gradient into a direction "
+                "(write clip_norm(1.0) | adamw(...), or wrap your own stages: recipe(\"mine\", rate, momentum() | ...))");
   static_assert(detail::recipe_count<Node> < 2,
-                "rule: it may have one recipe only (leave one of adamw(...), adopt(...) ... out, or join their stages in one "
-                "recipe(\"mine\", rate, ...))");
+                "rule: it may have one recipe only (leave one of adamw(...), adopt(...) ... out, "
+                "or join their stages in one recipe(\"mine\", rate, ...))");
   if constexpr (detail::recipe_count<Node> == 1) {
     detail::check_places<Node, Place::before_recipe, true>();
     if constexpr (Layout<Node>::fields > 1) detail::check_field_names(typename detail::FieldsUnder<Node>::type{});

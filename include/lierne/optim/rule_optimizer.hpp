@@ -66,7 +66,7 @@ inline Tensor checked_gradient(Slot const& slot) {
   check<ShapeError>(weight.is_contiguous(), "optimizer: '", slot.name, "': expected a contiguous weight, found strides ",
                     to_string(weight.strides()), " of shape ", to_string(weight.sizes()));
   check<ShapeError>(gradient.layout() == at::kStrided, "optimizer: '", slot.name,
-                    "': expected a dense gradient, found layout ", gradient.layout());
+                    "': expected a dense gradient, found a sparse one");
   check<ShapeError>(gradient.sizes() == weight.sizes(), "optimizer: '", slot.name, "': expected a gradient of shape ",
                     to_string(weight.sizes()), ", found ", to_string(gradient.sizes()));
   check<ShapeError>(gradient.scalar_type() == weight.scalar_type() && gradient.device() == weight.device(),
@@ -193,8 +193,8 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
   std::string_view const prefix = detail::state_prefix;
   for (auto const& [key, tensor] : state) {
     auto const dot = key.rfind('.');
-    check(key.starts_with(prefix) && dot >= prefix.size(), "optimizer: expected a state key 'optim.state.<name>.<field>', found '",
-          key, "'");
+    check(key.starts_with(prefix) && dot >= prefix.size(),
+          "optimizer: expected a state key 'optim.state.<name>.<field>', found '", key, "'");
     auto const name = key.substr(prefix.size(), dot - prefix.size());
     auto const field = key.substr(dot + 1);
     auto& parameter = loaded[name];
@@ -205,7 +205,8 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
       parameter.fields[static_cast<std::size_t>(found - fields.begin())] = tensor.detach().clone();
       report.kept.push_back(key);
     } else if (field == "step") {
-      check<ShapeError>(tensor.numel() == 1, "optimizer: '", key, "': expected one number, found shape ", to_string(tensor.sizes()));
+      check<ShapeError>(tensor.numel() == 1, "optimizer: '", key, "': expected one number, found shape ",
+                        to_string(tensor.sizes()));
       parameter.calls = static_cast<std::int64_t>(tensor.item<double>());
       report.kept.push_back(key);
     } else {

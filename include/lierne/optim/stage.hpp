@@ -67,6 +67,7 @@ enum class Place { before_recipe, in_recipe, after_recipe };
 //   a number is allowed. It is constexpr so that nvcc (--expt-relaxed-constexpr) can call it on the device.
 // * `holds(call)` makes a stage a gate: in such a call it runs `hold` (as `element`) instead, and nothing after it runs:
 //   no later stage, no decay, no change of the weight.
+// * `changes_direction = true` keeps it from standing before the recipe, where there is no direction yet.
 // * `check_place<place, first>()` holds a static_assert on where the stage stands.
 // * `name()` is the stage with its settings, in a line.
 

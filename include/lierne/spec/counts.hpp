@@ -64,7 +64,8 @@ constexpr double flops_per_token(Decoder<Slots...> const& spec, double sequence)
 }
 
 /// Bytes that one process holds between steps under a plan without `rest`: master weights and `fields` values of
-/// optimizer state for each (AdamW: 2), evenly cut. Gradients, activations and buffers come on top.
+/// optimizer state for each (AdamW: 2), evenly cut. Gradients, activations and buffers come on top, and what a piece of
+/// your own keeps whole on every tensor rank.
 /// Errors: ArgumentError if the plan has a `rest` (take `resolved(plan, world)`) or a degree below 1.
 template <class... Slots>
 constexpr double bytes(Decoder<Slots...> const& spec, Plan plan = Plan{}, int fields = 2) {

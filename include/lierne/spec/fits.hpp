@@ -60,6 +60,16 @@ constexpr bool hidden_is_positive(Channel const& channel, int width) {
   }
   return true;
 }
+template <class Norm>
+constexpr bool epsilon_is_possible(Norm const& norm) {
+  if constexpr (std::same_as<Norm, RmsNorm>) return norm.epsilon >= 0;
+  return true;
+}
+template <class Scaling>
+constexpr bool deviations_are_possible(Scaling const& scaling) {
+  if constexpr (std::same_as<Scaling, Standard>) return scaling.deviation >= 0 && scaling.embedding_deviation >= 0;
+  return true;
+}
 template <class Mixer>
 constexpr bool tensor_divides_heads(Mixer const& mixer, int tensor) {
   if constexpr (HasHeads<Mixer>) return mixer.heads % tensor == 0 && mixer.keys() % tensor == 0;
@@ -82,10 +92,11 @@ constexpr bool all_blocks(Spec const& spec, Rule rule) {
 }
 
 struct Fit {
-  bool sizes, heads, keys, head_size, rotation, hidden, plan, tensor_heads, tensor_hidden, tensor_vocab;
+  bool sizes, heads, keys, head_size, rotation, hidden, epsilon, deviations;
+  bool plan, tensor_heads, tensor_hidden, tensor_vocab;
   constexpr bool all() const {
-    return sizes && heads && keys && head_size && rotation && hidden && plan && tensor_heads && tensor_hidden &&
-           tensor_vocab;
+    return sizes && heads && keys && head_size && rotation && hidden && epsilon && deviations && plan && tensor_heads &&
+           tensor_hidden && tensor_vocab;
   }
 };
 
@@ -99,6 +110,8 @@ constexpr Fit fit(Spec const& spec, Plan plan) {
           .head_size = all([](auto const& b) { return head_size_is_even(b.mixer, b.position, b.width); }),
           .rotation = all([](auto const& b) { return rotation_is_possible(b.position); }),
           .hidden = all([](auto const& b) { return hidden_is_positive(b.channel, b.width); }),
+          .epsilon = all([](auto const& b) { return epsilon_is_possible(b.norm); }),
+          .deviations = deviations_are_possible(spec.scaling),
           .plan = well_formed(plan),
           .tensor_heads = all([&](auto const& b) { return tensor_divides_heads(b.mixer, tensor); }),
           .tensor_hidden = all([&](auto const& b) { return tensor_divides_hidden(b.channel, b.width, tensor); }),
@@ -125,6 +138,9 @@ struct CheckedSpec {
                 "Model: position.base must be positive, scaling.factor at least 0, low at most high (see RopeScaling)");
   static_assert(fit.hidden,
                 "Model: channel.hidden must be positive, given or by rule (see SwiGlu: multiplier, multiple_of)");
+  static_assert(fit.epsilon, "Model: norm.epsilon must be 0 or more (leave it out for 1e-5)");
+  static_assert(fit.deviations,
+                "Model: scaling.deviation and scaling.embedding_deviation must be 0 or more (leave them out for Llama's)");
   static_assert(fit.plan,
                 "Model: plan degrees must be at least 1, and replicate and shard not both rest (fix the Plan)");
   static_assert(fit.tensor_heads,

@@ -10,9 +10,9 @@ namespace lierne {
 
 namespace detail {
 
-// A stage may store what it was given; state must not share memory with the weight that the next step changes.
+// A stage may store what it was given, or a number; state has the weight's shape and shares no memory with it.
 inline Tensor own_copy(Tensor const& field, Tensor const& weight) {
-  return field.is_alias_of(weight) ? field.clone() : field;
+  return (field.is_alias_of(weight) ? field.clone() : field).expand_as(weight).contiguous();
 }
 
 }  // namespace detail
@@ -24,7 +24,7 @@ inline void run_loop(Passes const& passes, std::span<ParameterStep const> steps)
     std::vector<TensorValue> fields(step.fields->begin(), step.fields->end());
     passes.run(step.numbers, at, fields.data());
     for (std::size_t k = 0; k < fields.size(); ++k) {
-      (*step.fields)[k] = detail::own_copy(fields[k].beside(step.weight), step.weight).expand_as(step.weight).contiguous();
+      (*step.fields)[k] = detail::own_copy(fields[k].beside(step.weight), step.weight);
     }
     step.weight.copy_(at.weight.tensor);
   }
@@ -49,8 +49,7 @@ inline void run_foreach(Passes const& passes, std::span<ParameterStep const> ste
     passes.run(std::get<0>(key), at, fields.data());
     for (std::size_t i = 0; i < members.size(); ++i) {
       for (std::size_t k = 0; k < fields.size(); ++k) {
-        (*members[i]->fields)[k] =
-            detail::own_copy(fields[k][i].beside(weights[i]), weights[i]).expand_as(weights[i]).contiguous();
+        (*members[i]->fields)[k] = detail::own_copy(fields[k][i].beside(weights[i]), weights[i]);
       }
     }
     at::_foreach_copy_(weights, at.weight.tensors);

@@ -83,7 +83,8 @@ LIERNE_INLINE TensorValue TensorValue::apply(Arithmetic operation, TensorValue c
   }
   bool const number = b.is_number();
   switch (operation) {
-    case Arithmetic::add: return a.is_number() ? b.tensor.add(a.number) : number ? a.tensor.add(b.number) : a.tensor.add(b.tensor);
+    case Arithmetic::add:
+      return a.is_number() ? b.tensor.add(a.number) : number ? a.tensor.add(b.number) : a.tensor.add(b.tensor);
     case Arithmetic::subtract:
       return a.is_number() ? at::rsub(b.tensor, a.number) : number ? a.tensor.sub(b.number) : a.tensor.sub(b.tensor);
     case Arithmetic::multiply:
@@ -97,7 +98,8 @@ LIERNE_INLINE TensorValue TensorValue::apply(Arithmetic operation, TensorValue c
 }
 
 LIERNE_INLINE TensorValue::Mask TensorValue::compare(Comparison comparison, TensorValue const& a, TensorValue const& b) {
-  auto const like = !a.is_number() ? a.tensor : !b.is_number() ? b.tensor : at::empty({}, at::TensorOptions().dtype(float64));
+  auto const doubles = at::TensorOptions().dtype(float64);
+  auto const like = !a.is_number() ? a.tensor : !b.is_number() ? b.tensor : at::empty({}, doubles);
   auto const x = a.beside(like), y = b.beside(like);
   auto const dtype = like.scalar_type();
   switch (comparison) {
@@ -116,7 +118,13 @@ LIERNE_INLINE TensorValue TensorValue::choose(Mask const& mask, TensorValue cons
 }
 
 LIERNE_INLINE TensorValue TensorValue::negative() const { return is_number() ? TensorValue(-number) : tensor.neg(); }
-LIERNE_INLINE TensorValue TensorValue::root() const { return is_number() ? TensorValue(std::sqrt(number)) : tensor.sqrt(); }
+LIERNE_INLINE TensorValue TensorValue::root() const {
+  if (is_number()) return TensorValue(std::sqrt(number));
+  if (!tensor.requires_grad()) return tensor.sqrt();
+  // The slope at 0 is infinite, but what stands under a root is a sum of squares, whose root has the subgradient 0 there.
+  auto const zero = tensor.eq(0);
+  return at::where(zero, 0.0, tensor.masked_fill(zero, 1.0).sqrt());
+}
 LIERNE_INLINE TensorValue TensorValue::power(double exponent) const {
   return is_number() ? TensorValue(std::pow(number, exponent)) : tensor.pow(exponent);
 }

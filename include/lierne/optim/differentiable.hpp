@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// A step of a rule as a function that autograd can differentiate, with respect to settings as well.
+#pragma once
+
+#include <vector>
+
+#include "lierne/optim/kernel/tensor_value.hpp"
+#include "lierne/optim/rule.hpp"
+
+namespace lierne {
+
+/// A parameter between differentiable steps.
+struct DifferentiableState {
+  Tensor weight;
+  std::vector<Tensor> fields;  ///< in the order of `field_names<Rule>()`; zeros before the first step
+};
+
+/// One step of `rule` on one tensor by the loop path's operations, nothing in place. The gradient of a later loss flows
+/// to weight, gradient and fields, and to every setting and rate that is given as a tensor.
+/// Numerics: those of `Path::loop`; the root of a second moment that is 0 has the slope 0.
+/// A rule whose settings are tensors is made from settings of `TensorValue`.
+/// Example: `auto rule = adamw(AdamSettings<TensorValue>{.rate = rate, .beta1 = beta1}) | decay(0.1, times_rate);
+///           state = differentiable_step(rule, state, gradient, {.calls = 0, .rate = rate});`
+template <Stage Node>
+DifferentiableState differentiable_step(Node const& rule, DifferentiableState const& state, Tensor const& gradient,
+                                        Call<TensorValue> const& call) {
+  static_assert(check_rule<Node>());
+  using Whole = Applied<Node>;
+  constexpr auto field_count = static_cast<std::size_t>(Layout<Whole>::fields);
+  std::array<TensorValue, Layout<Whole>::numbers> numbers;
+  write_numbers(Whole{rule, {}}, call, numbers.data());
+  Element<TensorValue> at{state.weight, gradient, {}};
+  std::array<TensorValue, field_count + 1> fields;  // one more: an array may not be empty
+  for (std::size_t k = 0; k < field_count; ++k) {
+    fields[k] = state.fields.empty() ? at::zeros_like(state.weight) : state.fields[k];
+  }
+  run_stages<Whole, StageCode::apart>(numbers.data(), at, fields.data());
+  DifferentiableState after{at.weight.tensor, {}};
+  for (std::size_t k = 0; k < field_count; ++k) after.fields.push_back(fields[k].beside(state.weight));
+  return after;
+}
+
+}  // namespace lierne
