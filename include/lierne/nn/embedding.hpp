@@ -16,14 +16,18 @@ struct Embedding {
   static void members(auto& self, auto&& visit) { visit("weight", self.weight); }
 
   /// This rank's summand: zeros for tokens whose row another rank holds.
-  Tensor operator()(Tensor const& tokens, Group const& group) const {
-    auto const& table = weight();
-    if (group.alone()) return at::embedding(table, tokens);
-    auto const local = tokens - group.rank() * table.size(0);
-    auto const mine = at::logical_and(local >= 0, local < table.size(0));
-    auto const rows = at::embedding(table, at::where(mine, local, 0));
-    return rows * mine.unsqueeze(-1);
-  }
+  Tensor operator()(Tensor const& tokens, Group const& group) const;
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE Tensor Embedding::operator()(Tensor const& tokens, Group const& group) const {
+  auto const& table = weight();
+  if (group.alone()) return at::embedding(table, tokens);
+  auto const local = tokens - group.rank() * table.size(0);
+  auto const mine = at::logical_and(local >= 0, local < table.size(0));
+  auto const rows = at::embedding(table, at::where(mine, local, 0));
+  return rows * mine.unsqueeze(-1);
+}
+#endif
 
 }  // namespace lierne

@@ -31,18 +31,24 @@ class CastMaterialiser : public Materialiser {
  public:
   explicit CastMaterialiser(Dtype compute) : compute_(compute) {}
 
-  void materialise(Unit const& unit) override {
-    for (auto* p : unit.parameters) {
-      p->materialised = p->read_as == ReadAs::master ? p->owned : p->owned.to(compute_);
-    }
-  }
-  Tensor release(Unit const& unit, Tensor output) override {
-    for (auto* p : unit.parameters) p->materialised = Tensor();
-    return output;
-  }
+  void materialise(Unit const& unit) override;
+  Tensor release(Unit const& unit, Tensor output) override;
 
  private:
   Dtype compute_;
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE void CastMaterialiser::materialise(Unit const& unit) {
+  for (auto* p : unit.parameters) {
+    p->materialised = p->read_as == ReadAs::master ? p->owned : p->owned.to(compute_);
+  }
+}
+
+LIERNE_INLINE Tensor CastMaterialiser::release(Unit const& unit, Tensor output) {
+  for (auto* p : unit.parameters) p->materialised = Tensor();
+  return output;
+}
+#endif
 
 }  // namespace lierne

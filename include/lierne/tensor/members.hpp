@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <variant>
 
+#include "lierne/core/compiled.hpp"
+#include "lierne/tensor/function_ref.hpp"
 #include "lierne/tensor/parameter.hpp"
 
 namespace lierne {
@@ -47,18 +49,25 @@ template <class T>
 inline constexpr bool holds_no_parameter =
     std::is_trivially_copyable_v<T> || std::same_as<T, Tensor> || std::same_as<T, std::string>;
 
-inline std::string join_name(std::string const& prefix, std::string_view name) {
-  return prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
-}
+/// The parameter that a visitor of modules of type `M` sees.
+template <class M>
+using ParameterOf = std::conditional_t<std::is_const_v<M>, Parameter const, Parameter>;
+
+std::string join_name(std::string const& prefix, std::string_view name);
+void check_members(int named, int declared, std::string const& prefix);
 
 }  // namespace detail
 
+/// What the walk calls for each parameter.
+using ParameterVisitor = FunctionRef<void(std::string const& name, Parameter& parameter)>;
+
 /// Calls `visit(name, parameter)` for every parameter below `module`, in the order of declaration; names are joined
-/// with dots, elements of a vector are named by their index. A variant stands for its content.
+/// with dots, elements of a vector are named by their index. A variant or a pointer stands for its content, and a class
+/// of your own may have `walk(visit, prefix)` instead of `members`.
 /// Errors: `ArgumentError` when an aggregate's `members` names fewer or more members than it has: a parameter that the
 /// walk misses would never be trained. Compile time: a member of a type that the walk cannot look into.
-template <class M, class Visit>
-void walk(M& module, Visit&& visit, std::string const& prefix = {}) {
+template <class M>
+void walk(M& module, FunctionRef<void(std::string const&, detail::ParameterOf<M>&)> visit, std::string const& prefix = {}) {
   using Plain = std::remove_const_t<M>;
   if constexpr (std::same_as<Plain, Parameter>) {
     visit(prefix, module);
@@ -68,13 +77,13 @@ void walk(M& module, Visit&& visit, std::string const& prefix = {}) {
       ++named;
       walk(member, visit, detail::join_name(prefix, name));
     });
-    if constexpr (std::is_aggregate_v<Plain>) {
-      constexpr int declared = detail::member_count<Plain>();
-      check(named == declared, prefix.empty() ? "module" : prefix, ": members() names ", named, " of the ", declared,
-            " data members (name every member, so that none goes untrained)");
-    }
+    if constexpr (std::is_aggregate_v<Plain>) detail::check_members(named, detail::member_count<Plain>(), prefix);
+  } else if constexpr (requires { module.walk(visit, prefix); }) {
+    module.walk(visit, prefix);
   } else if constexpr (requires { std::visit([](auto&) {}, module); }) {
     std::visit([&](auto& content) { walk(content, visit, prefix); }, module);
+  } else if constexpr (requires { *module.get(); }) {
+    if (module) walk(*module, visit, prefix);
   } else if constexpr (detail::holds_no_parameter<Plain>) {
   } else {
     static_assert(requires { *module.begin(), module.end(); },
@@ -92,5 +101,20 @@ std::vector<Parameter*> parameters_of(M& module) {
   walk(module, [&](std::string const&, Parameter& parameter) { all.push_back(&parameter); });
   return all;
 }
+
+#if LIERNE_BODIES
+namespace detail {
+
+LIERNE_INLINE std::string join_name(std::string const& prefix, std::string_view name) {
+  return prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
+}
+
+LIERNE_INLINE void check_members(int named, int declared, std::string const& prefix) {
+  check(named == declared, prefix.empty() ? "module" : prefix, ": members() names ", named, " of the ", declared,
+        " data members (name every member, so that none goes untrained)");
+}
+
+}  // namespace detail
+#endif
 
 }  // namespace lierne

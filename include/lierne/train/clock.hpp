@@ -2,32 +2,27 @@
 // Time as a run measures it: since the process started, and from one event to the next.
 #pragma once
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <vector>
+
+#include "lierne/core/compiled.hpp"
+
+#if LIERNE_BODIES
+#include <unistd.h>
+
 #include <fstream>
 #include <sstream>
 #include <string>
-#include <vector>
+#endif
 
 namespace lierne {
 
 namespace detail {
 
 /// Seconds from the process's start to now, from /proc; 0 where there is none.
-inline double seconds_since_exec() {
-  std::ifstream stat_file("/proc/self/stat"), uptime_file("/proc/uptime");
-  std::string stat;
-  double uptime = 0;
-  if (!std::getline(stat_file, stat) || !(uptime_file >> uptime)) return 0;
-  // The command's name may hold blanks, so fields are counted after its closing parenthesis: the start time is the 20th.
-  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
-  std::string field;
-  for (int i = 0; i < 20; ++i) fields >> field;
-  return uptime - std::stod(field) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
+double seconds_since_exec();
 
 }  // namespace detail
 
@@ -66,5 +61,23 @@ inline std::int64_t steps_in(double minutes, std::vector<double> seconds, std::i
 }
 
 }  // namespace detail
+
+#if LIERNE_BODIES
+namespace detail {
+
+LIERNE_INLINE double seconds_since_exec() {
+  std::ifstream stat_file("/proc/self/stat"), uptime_file("/proc/uptime");
+  std::string stat;
+  double uptime = 0;
+  if (!std::getline(stat_file, stat) || !(uptime_file >> uptime)) return 0;
+  // The command's name may hold blanks, so fields are counted after its closing parenthesis: the start time is the 20th.
+  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+  std::string field;
+  for (int i = 0; i < 20; ++i) fields >> field;
+  return uptime - std::stod(field) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace detail
+#endif
 
 }  // namespace lierne

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lierne/nn/kinds.hpp"
+#include "lierne/nn/any_block.hpp"
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <set>
+#include <typeindex>
 
 #include "lierne/nn/model.hpp"
 #include "lierne/spec/spec.hpp"
@@ -25,53 +27,43 @@ constexpr Decoder mixed{.layers = layers,
                         .position = every<4>(NoPosition{}, Rope{}),
                         .channel = every<3>(wide, slim)};
 
-template <class B>
-struct RecordOf;
-template <auto block>
-struct RecordOf<Block<block>> {
-  static constexpr auto value = block;
-};
-
-/// What a layer's block is made of, read from the block's own record at run time.
+/// What a layer is made of: the sizes of its weights, and whether it turns queries and keys.
 struct Found {
-  int heads, hidden;
+  std::int64_t keys, hidden;
   bool rotates;
   auto operator<=>(Found const&) const = default;
 };
-template <class Variant>
-Found found(Variant const& block) {
-  return std::visit(
-      []<class B>(B const&) {
-        constexpr auto record = RecordOf<B>::value;
-        return Found{record.mixer.heads, record.channel.hidden,
-                     std::same_as<std::remove_cvref_t<decltype(record.position)>, Rope>};
-      },
-      block);
+Found found(AnyBlock& block) {
+  std::map<std::string, std::int64_t> rows;
+  walk(block, [&](std::string const& name, Parameter& p) { rows[name] = p.shape[0]; });
+  return {rows.at("attention.wk.weight"), rows.at("feed_forward.w1.weight"), block.rotation().has_value()};
 }
 Found expected(int layer) {
-  return {(layer + 1) % 2 == 0 ? 4 : 2, (layer + 1) % 3 == 0 ? 24 : 16, (layer + 1) % 4 != 0};
+  return {(layer + 1) % 2 == 0 ? 8 : 16, (layer + 1) % 3 == 0 ? 24 : 16, (layer + 1) % 4 != 0};
 }
 
 template <int layers>
 void layers_have_their_blocks() {
   CAPTURE(layers);
-  using Kinds = lierne::detail::BlockKinds<mixed<layers>, 1>;
   std::set<Found> distinct;
-  std::set<std::size_t> indices;
+  std::set<std::type_index> types;
+  auto const blocks = make_blocks<mixed<layers>, 1>();
+  REQUIRE(blocks.size() == layers);
   for (int layer = 0; layer < layers; ++layer) {
     CAPTURE(layer);
-    auto const block = Kinds::make(layer, layers);
+    auto& block = *blocks[static_cast<std::size_t>(layer)];
     CHECK(found(block) == expected(layer));
-    CHECK(Kinds::rotates(block.index()) == expected(layer).rotates);
-    CHECK(Kinds::rotary_table(block.index(), 5, float32, at::kCPU).defined() == expected(layer).rotates);
+    if (auto const rotation = block.rotation()) {
+      CHECK(*rotation == Rotation{Rope{}, (layer + 1) % 2 == 0 ? 4 : 8});
+    }
     // First values by depth, whatever the type.
-    std::visit([&](auto const& b) { CHECK(b.mixer.wo.weight.initial.deviation == 0.02 / std::sqrt(2.0 * (layer + 1))); },
-               block);
+    walk(block, [&](std::string const& name, Parameter& p) {
+      if (name == "attention.wo.weight") CHECK(p.initial.deviation == 0.02 / std::sqrt(2.0 * (layer + 1)));
+    });
     distinct.insert(expected(layer));
-    indices.insert(block.index());
+    types.insert(typeid(block));
   }
-  CHECK(Kinds::count == distinct.size());
-  CHECK(indices.size() == distinct.size());
+  CHECK(types.size() == distinct.size());
 }
 
 /// A mixer of the user's own: the mean of what came before, times a weight.
@@ -99,18 +91,29 @@ constexpr Decoder own{.layers = 5,
 
 }  // namespace
 
-static_assert(lierne::detail::BlockKinds<mixed<1>, 1>::count == 1);
-static_assert(lierne::detail::BlockKinds<mixed<12>, 1>::count == 6);  // even layers rotate always: 2·(1 + 2)
-static_assert(std::same_as<lierne::detail::TypeList<int, char>::Add<int>, lierne::detail::TypeList<int, char>>);
-static_assert(std::same_as<lierne::detail::BlockKinds<mixed<7>, 1>::First, Block<block_at<0>(mixed<7>)>>);
-static_assert(!std::same_as<lierne::detail::BlockKinds<mixed<7>, 1>::First, lierne::detail::BlockKinds<mixed<7>, 2>::First>);
-
 TEST_CASE("each layer has the block of its place in three periods at once") {
   layers_have_their_blocks<1>();
   layers_have_their_blocks<7>();
   layers_have_their_blocks<9>();
   layers_have_their_blocks<12>();
   layers_have_their_blocks<26>();
+}
+
+TEST_CASE("a tensor degree makes another type, an equal record of another decoder the same") {
+  auto const one = make_blocks<mixed<7>, 1>(), two = make_blocks<mixed<7>, 2>(), deeper = make_blocks<mixed<8>, 1>();
+  CHECK(std::type_index(typeid(*one[0])) != std::type_index(typeid(*two[0])));
+  CHECK(std::type_index(typeid(*one[0])) == std::type_index(typeid(*deeper[0])));
+}
+
+TEST_CASE("the last norm is the first layer's") {
+  constexpr auto spec = with(mixed<3>, every<2>(RmsNorm{.epsilon = 4}, RmsNorm{.epsilon = 0}));
+  auto const norm = make_last_norm<spec, 1>();
+  walk(*norm, [](std::string const& name, Parameter& p) {
+    CHECK(name == "weight");
+    p.materialised = at::ones({16});
+  });
+  auto const x = at::full({1, 1, 16}, 3.0);
+  CHECK(((*norm)(x, float32) - 1).abs().max().item<double>() <= 1e-6);  // x / √(x²), without the 4
 }
 
 TEST_CASE("a model of many kinds runs and gives every parameter a gradient") {

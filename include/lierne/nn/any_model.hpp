@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a decoder does whatever its record: its units, its forward pass and its loss.
+#pragma once
+
+#include "lierne/core/compiled.hpp"
+#include "lierne/nn/any_block.hpp"
+#include "lierne/nn/embedding.hpp"
+#include "lierne/nn/init.hpp"
+#include "lierne/nn/unit.hpp"
+
+#if LIERNE_BODIES
+#include <algorithm>
+#include <cmath>
+
+#include "lierne/nn/loss.hpp"
+#endif
+
+namespace lierne {
+
+/// The decoder behind `Model`: compiled once, whatever the record. Not made by itself.
+///
+/// Shapes: tokens and labels [B, L] of int64; logits [B, L, V]. Under tensor parallelism L must be a multiple of t.
+/// Errors: `ShapeError` naming the tensor; `ArgumentError` when used before `init`.
+class AnyModel {
+ public:
+  /// Called with each activation's name and value.
+  using Observer = FunctionRef<void(std::string const& name, Tensor const& output)>;
+
+  AnyModel(AnyModel&&) noexcept;
+  AnyModel& operator=(AnyModel&&) noexcept;
+  ~AnyModel();
+
+  /// Draws the first values of this process's parts. The mesh must outlive the model.
+  void init(InitOptions const& options = {}, Mesh const& mesh = alone());
+
+  /// The logits of every position, whole on each rank.
+  Tensor forward(Tensor const& tokens);
+  /// The same; `observe` sees the embedding, every layer and the last norm.
+  Tensor forward(Tensor const& tokens, Observer observe);
+
+  /// The sum of the batch's cross entropies over `count`, the number of valid labels of the whole step: gradients of
+  /// micro-batches and ranks then add up to those of the mean. Units: nats.
+  /// Numerics: of one process the logits never exist at once; see kernel::linear_cross_entropy.
+  Tensor loss(Tensor const& tokens, Tensor const& labels, double count);
+
+  /// Calls `visit(name, parameter)` for every parameter.
+  void walk(ParameterVisitor visit, std::string const& prefix = {});
+  std::vector<Parameter*> parameters() { return parameters_of(*this); }
+  /// The units in the order in which forward runs them.
+  std::vector<Unit> const& units();
+  /// Replaces who materialises the units (parallel/ does).
+  void materialise_by(std::unique_ptr<Materialiser> materialiser);
+  Mesh const& mesh() const { return *mesh_; }
+  Device device() const { return tok_embeddings_.weight.owned.device(); }
+
+ protected:
+  struct Sizes {
+    std::int64_t width = 0;
+    std::int64_t vocab = 0;
+    double embedding_deviation = 1;
+    int tensor = 1;  ///< the degree of the plan's tensor axis
+    Dtype master = float32;
+    Dtype compute = float32;
+  };
+  AnyModel(Sizes const& sizes, Blocks blocks, std::unique_ptr<AnyNorm> norm);
+
+ private:
+  using Finish = FunctionRef<Tensor(Tensor const& normed)>;
+
+  static Mesh const& alone();
+  /// The output product of the last norm's result.
+  Tensor logits(Tensor const& normed) const;
+  /// Runs all units on tokens; `finish` takes the last norm's result to what is returned.
+  Tensor run(Tensor const& tokens, Observer observe, Finish finish);
+  Tensor run_unit(std::size_t index, FunctionRef<Tensor()> run);
+  /// The table of a rotation, made when first asked for, for `length` positions.
+  Tensor rotary(Rotation const& rotation, std::int64_t length);
+
+  Sizes sizes_;
+  Embedding tok_embeddings_;
+  Blocks layers_;
+  std::unique_ptr<AnyNorm> norm_;
+  Linear output_;
+
+  Mesh const* mesh_ = &alone();
+  std::unique_ptr<Materialiser> materialiser_;
+  bool casts_alone_ = true;  // nobody has taken the materialising over
+  std::vector<Unit> units_;
+  AnyModel const* units_of_ = nullptr;  // units point into the model that built them; a moved one builds its own
+  std::vector<std::pair<Rotation, Tensor>> rotary_;
+};
+
+#if LIERNE_BODIES
+LIERNE_INLINE AnyModel::AnyModel(Sizes const& sizes, Blocks blocks, std::unique_ptr<AnyNorm> norm)
+    : sizes_(sizes), layers_(std::move(blocks)), norm_(std::move(norm)) {
+  tok_embeddings_.weight = {.shape = {sizes.vocab, sizes.width},
+                            .initial = Initial::normal(sizes.embedding_deviation),
+                            .tensor_dim = 0,
+                            .read_as = ReadAs::master};
+  double const deviation = 1 / std::sqrt(static_cast<double>(sizes.width));
+  output_ = make_linear(sizes.width, sizes.vocab, Initial::truncated_normal(deviation, 3 * deviation), 0);
+}
+
+LIERNE_INLINE AnyModel::AnyModel(AnyModel&&) noexcept = default;
+LIERNE_INLINE AnyModel& AnyModel::operator=(AnyModel&&) noexcept = default;
+LIERNE_INLINE AnyModel::~AnyModel() = default;
+
+LIERNE_INLINE Mesh const& AnyModel::alone() {
+  static Mesh const mesh;
+  return mesh;
+}
+
+LIERNE_INLINE void AnyModel::walk(ParameterVisitor visit, std::string const& prefix) {
+  using lierne::detail::join_name;
+  lierne::walk(tok_embeddings_, visit, join_name(prefix, "tok_embeddings"));
+  lierne::walk(layers_, visit, join_name(prefix, "layers"));
+  lierne::walk(norm_, visit, join_name(prefix, "norm"));
+  lierne::walk(output_, visit, join_name(prefix, "output"));
+}
+
+LIERNE_INLINE void AnyModel::init(InitOptions const& options, Mesh const& mesh) {
+  check<LaunchError>(mesh.plan().tensor == sizes_.tensor, "Model: built for tensor degree ", sizes_.tensor,
+                     ", the mesh has ", mesh.plan().tensor);
+  check<LaunchError>(mesh.plan().shard == 1 || !casts_alone_, "Model: a mesh with shard degree ", mesh.plan().shard,
+                     " needs its parameters gathered (use parallelise(model, mesh) of parallel/ before init)");
+  mesh_ = &mesh;
+  if (!materialiser_) materialiser_ = std::make_unique<CastMaterialiser>(sizes_.compute);
+  lierne::init(*this, options, mesh, sizes_.master);
+  rotary_.clear();
+}
+
+LIERNE_INLINE void AnyModel::materialise_by(std::unique_ptr<Materialiser> materialiser) {
+  materialiser_ = std::move(materialiser);
+  casts_alone_ = false;
+}
+
+LIERNE_INLINE std::vector<Unit> const& AnyModel::units() {
+  if (units_of_ == this) return units_;
+  units_ = {{.name = "tok_embeddings", .parameters = parameters_of(tok_embeddings_)}};
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    units_.push_back({.name = "layers." + std::to_string(l), .parameters = parameters_of(*layers_[l])});
+  }
+  units_.push_back({.name = "output", .parameters = parameters_of(*norm_), .last = true});
+  units_.back().parameters.push_back(&output_.weight);
+  units_of_ = this;
+  return units_;
+}
+
+LIERNE_INLINE Tensor AnyModel::rotary(Rotation const& rotation, std::int64_t length) {
+  auto table = std::ranges::find(rotary_, rotation, [](auto const& entry) { return entry.first; });
+  if (table == rotary_.end()) table = rotary_.insert(table, {rotation, Tensor()});
+  if (!table->second.defined() || table->second.size(0) < length) {
+    NoGrad guard;
+    table->second = rotary_table(rotation.rope, rotation.head_size, length, sizes_.master, device());
+  }
+  return table->second.narrow(0, 0, length);
+}
+
+LIERNE_INLINE Tensor AnyModel::run_unit(std::size_t index, FunctionRef<Tensor()> run) {
+  auto const& unit = units()[index];
+  materialiser_->materialise(unit);
+  return materialiser_->release(unit, run());
+}
+
+LIERNE_INLINE Tensor AnyModel::logits(Tensor const& normed) const {
+  auto const& group = (*mesh_)[Axis::tensor];
+  auto const whole = redistribute<Replicated>(Placed<Sharded<1>>{normed}, group).local;
+  return redistribute<Invariant>(Placed<Sharded<2>>{output_(whole)}, group).local;
+}
+
+LIERNE_INLINE Tensor AnyModel::run(Tensor const& tokens, Observer observe, Finish finish) {
+  check(materialiser_ != nullptr, "Model: forward before init (call model.init(...) first)");
+  check<ShapeError>(tokens.dim() == 2 && tokens.scalar_type() == int64, "Model: expected tokens [B, L] of int64, found ",
+                    to_string(tokens.sizes()), " of ", at::toString(tokens.scalar_type()));
+  auto const length = tokens.size(1);
+  check<ShapeError>(length % sizes_.tensor == 0, "Model: expected a length that is a multiple of the tensor degree ",
+                    sizes_.tensor, ", found ", length);
+  auto const& group = (*mesh_)[Axis::tensor];
+
+  Tensor h = run_unit(0, [&] {
+    return redistribute<Sharded<1>>(Placed<Partial>{tok_embeddings_(tokens, group)}, group).local;
+  });
+  observe("tok_embeddings", h);
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    auto const& block = *layers_[l];
+    Sequence sequence;
+    if (auto const rotation = block.rotation()) sequence.rotary = rotary(*rotation, length);
+    h = run_unit(l + 1, [&] { return block(h, sequence, sizes_.compute, group); });
+    observe("layers." + std::to_string(l), h);
+  }
+  return run_unit(layers_.size() + 1, [&] {
+    auto const normed = (*norm_)(h, sizes_.compute);
+    observe("norm", normed);
+    return finish(normed);
+  });
+}
+
+LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens) {
+  return forward(tokens, [](std::string const&, Tensor const&) {});
+}
+
+LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens, Observer observe) {
+  return run(tokens, observe, [this](Tensor const& normed) { return logits(normed); });
+}
+
+LIERNE_INLINE Tensor AnyModel::loss(Tensor const& tokens, Tensor const& labels, double count) {
+  auto const unobserved = [](std::string const&, Tensor const&) {};
+  return run(tokens, unobserved, [&](Tensor const& normed) {
+    if (sizes_.tensor > 1) return cross_entropy_sum(logits(normed), labels) / count;
+    return kernel::linear_cross_entropy(normed, output_.weight(), labels, 1 / count, ignored_label);
+  });
+}
+#endif
+
+}  // namespace lierne
