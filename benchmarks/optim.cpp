@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lierne/optim/optim.hpp"
+#include "lierne/tensor/autograd.hpp"
 
 #include <ATen/Parallel.h>  // at::set_num_threads
 

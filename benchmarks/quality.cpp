@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trains example 01's model on text and writes down all that Python PyTorch needs to repeat the run.
-//   bench_quality --out DIR [--steps 300 | --minutes M] [--data DIR] [--tokenizer FILE] [--threads 2] [--precision fp32|bf16]
+//   bench_quality --out DIR [--steps 300] [--data DIR] [--tokenizer FILE] [--threads 2] [--precision fp32|bf16]
 // benchmarks/quality.py says what the files in DIR hold, runs this program, and repeats its run with the peer.
 #include <lierne/lierne.hpp>
 
@@ -12,8 +12,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <limits>
-#include <numeric>
 
 #include "lierne/checkpoint/safetensors.hpp"
 #include "lierne/tensor/memory.hpp"
@@ -33,7 +31,6 @@ constexpr ln::Decoder small_llama{.layers = 6,
 struct Settings {
   std::filesystem::path out;
   std::int64_t steps = 300;
-  double minutes = 0;  // of training; instead of steps
   std::string data = "data/austen";
   std::string tokenizer = "tests/golden/tokenizer/tokenizer.json";
   int threads = 2;
@@ -81,25 +78,20 @@ int run(Settings const& settings) {
   }
   ln::write_safetensors((settings.out / "init.safetensors").string(), weights);
 
-  json losses = json::array();
+  json losses = json::array(), factors = json::array();
   BatchFile batches(settings.out / "batches.i64"), held_out(settings.out / "held_out.i64");
-  std::int64_t steps = settings.minutes > 0 ? std::numeric_limits<std::int64_t>::max() : settings.steps;
-  std::vector<double> times;
-  for (std::int64_t step = 0; step < steps; ++step) {
+  double seconds = 0;
+  for (std::int64_t step = 0; step < settings.steps; ++step) {
     auto const batch = data.next();
     batches.write(batch);
     ln::Clock clock;
     auto const mean = model.loss(batch.tokens, batch.labels, static_cast<double>(batch.global_valid));
     ln::backward(mean);
-    optimizer->step(slots, {.step = step, .total = steps});
+    optimizer->step(slots, {.step = step, .total = settings.steps});
     losses.push_back(mean.template item<double>());
-    times.push_back(clock.lap());
-    if (settings.minutes > 0 && step + 1 == ln::detail::timed_steps) {
-      steps = ln::detail::steps_in(settings.minutes, times, steps);
-    }
+    factors.push_back(factor(step, settings.steps));
+    seconds += clock.lap();
   }
-  json factors = json::array();
-  for (std::int64_t step = 0; step < steps; ++step) factors.push_back(factor(step, steps));
 
   ln::NoGrad guard;
   double nats = 0;
@@ -121,7 +113,7 @@ int run(Settings const& settings) {
                     {"clip", clip}};
   json const report{{"config", config},
                     {"precision", settings.precision},
-                    {"steps", steps},
+                    {"steps", settings.steps},
                     {"factors", factors},
                     {"warmup", warmup},
                     {"last_factor", last_factor},
@@ -130,7 +122,7 @@ int run(Settings const& settings) {
                     {"held_out_tokens", tokens},
                     {"held_out_bytes", bytes},
                     {"held_out_loss", nats / static_cast<double>(tokens)},
-                    {"seconds", std::accumulate(times.begin(), times.end(), 0.0)}};
+                    {"seconds", seconds}};
   std::ofstream(settings.out / "run.json") << report.dump() << '\n';
   return 0;
 }
@@ -142,7 +134,6 @@ int main(int argc, char** argv) {
   CLI::App app{"trains example 01's model and writes down all that a peer needs to repeat it"};
   app.add_option("--out", settings.out, "folder for the files")->required();
   app.add_option("--steps", settings.steps)->check(CLI::PositiveNumber);
-  app.add_option("--minutes", settings.minutes)->check(CLI::PositiveNumber);
   app.add_option("--data", settings.data);
   app.add_option("--tokenizer", settings.tokenizer);
   app.add_option("--threads", settings.threads)->check(CLI::PositiveNumber);

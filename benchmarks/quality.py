@@ -13,8 +13,8 @@
 and this program repeats the run with `peers/llama.py` and fused AdamW. Reported are the held-out loss of both, whose
 difference the project holds below 0.02 nat, the bits per byte, and the seconds of training.
 
-With --minutes both train for so long instead: as many steps as each can do, each with the whole schedule over its own
-steps. What torch.compile needs to compile is not counted as training.
+With --minutes each takes as many steps as it can in so long, by its seconds a step in `bench_step` and `peers/step.py`, run in
+turn before; each has the whole schedule over its own steps. What torch.compile needs to compile is not counted.
 """
 
 from __future__ import annotations
@@ -42,8 +42,22 @@ def schedule(run: dict, steps: int) -> list[float]:
     return [(step + 1) / warmup if step < warmup else last + (1 - last) * wave[step] for step in range(steps)]
 
 
-def repeat(folder: str, threads: int, mode: str, minutes: float | None) -> dict:
-    """Trains the peer on what bench_quality left in the folder; as many steps, or as many as it can do in the minutes."""
+def steps_in(minutes: float, threads: int, mode: str, precision: str) -> tuple[int, int]:
+    """How many steps lierne and the peer do in the minutes: medians of three rounds in turn."""
+    both = ["--precision", precision, "--threads", str(threads), "--steps", "10", "--config", "{}"]
+    programs = ([os.path.join(BUILD, "benchmarks", "bench_step"), *both],
+                [sys.executable, os.path.join(HERE, "peers", "step.py"), "--mode", mode, *both])
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(3):
+        for program, times in zip(programs, seconds):
+            said = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
+            times.append(json.loads(said.strip().splitlines()[-1])["step_seconds"])
+    ours, peer = (int(60 * minutes / statistics.median(times)) for times in seconds)
+    return ours, peer
+
+
+def repeat(folder: str, threads: int, mode: str, steps: int) -> dict:
+    """Trains the peer for so many steps on what bench_quality left in the folder."""
     import torch
 
     sys.path.insert(0, os.path.join(HERE, "peers"))
@@ -66,30 +80,26 @@ def repeat(folder: str, threads: int, mode: str, minutes: float | None) -> dict:
         with torch.autocast("cpu", torch.bfloat16, enabled=run["precision"] == "bf16"):
             return loss_function(tokens, labels)
 
-    def train(count: int) -> tuple[list[float], list[float]]:
-        """Losses and seconds of each step, from the initial weights."""
-        model.load_state_dict(weights)
-        optimizer = llama.adamw(model, config)
-        losses, seconds = [], []
-        for (tokens, labels), factor in zip(batches("batches.i64", count), schedule(run, count)):
-            start = time.perf_counter()
-            for group in optimizer.param_groups:
-                group["lr"] = config.rate * factor
-            loss = loss_of(tokens, labels)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip, foreach=True)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            losses.append(loss.item())
-            seconds.append(time.perf_counter() - start)
-        return losses, seconds
-
-    steps = run["steps"]
-    if minutes is not None:
-        steps = int(60 * minutes / statistics.median(train(14)[1][2:]))
-        if steps > run["steps"]:
-            raise SystemExit(f"the peer can do {steps} steps in {minutes:g} minutes, but has batches for {run['steps']} only")
-    losses, seconds = train(steps)
+    if steps > run["steps"]:
+        raise SystemExit(f"the peer can do {steps} steps, but has batches for {run['steps']} only")
+    train = list(zip(batches("batches.i64", steps), schedule(run, steps)))
+    if mode == "compile":
+        loss_of(*train[0][0]).backward()
+        model.zero_grad(set_to_none=True)
+    model.load_state_dict(weights)
+    optimizer = llama.adamw(model, config)
+    losses = []
+    start = time.perf_counter()
+    for (tokens, labels), factor in train:
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate * factor
+        loss = loss_of(tokens, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+    seconds = time.perf_counter() - start
     nats, valid = 0.0, 0
     with torch.no_grad():
         for tokens, labels in batches("held_out.i64", run["held_out_batches"]):
@@ -98,7 +108,7 @@ def repeat(folder: str, threads: int, mode: str, minutes: float | None) -> dict:
             valid += count
     if valid != run["held_out_tokens"]:
         raise SystemExit(f"held_out.i64: expected {run['held_out_tokens']} labels, found {valid}")
-    return {"losses": losses, "held_out_loss": nats / valid, "seconds": sum(seconds)}
+    return {"losses": losses, "held_out_loss": nats / valid, "seconds": seconds}
 
 
 def main() -> None:
@@ -116,8 +126,10 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or temporary
-        length = ["--minutes", str(options.minutes)] if options.minutes else ["--steps", str(options.steps)]
-        command = [os.path.join(BUILD, "benchmarks", "bench_quality"), "--out", folder, *length,
+        steps = peer_steps = options.steps
+        if options.minutes:
+            steps, peer_steps = steps_in(options.minutes, options.threads, options.mode, options.precision)
+        command = [os.path.join(BUILD, "benchmarks", "bench_quality"), "--out", folder, "--steps", str(steps),
                    "--threads", str(options.threads), "--precision", options.precision]
         for name in ("data", "tokenizer"):
             if getattr(options, name):
@@ -125,7 +137,7 @@ def main() -> None:
         subprocess.run(command, check=True)
         with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
             ours = json.load(file)
-        peer = repeat(folder, options.threads, options.mode, options.minutes)
+        peer = repeat(folder, options.threads, options.mode, peer_steps)
 
     to_bits = ours["held_out_tokens"] / ours["held_out_bytes"] / math.log(2)
     against = "torch.compile" if options.mode == "compile" else "PyTorch eager"

@@ -5,8 +5,6 @@
 if(NOT TARGET lierne::dependencies)
   # header that proves the library | variable | Debian package
   set(_lierne_wanted
-    "boost/hana.hpp|LIERNE_HANA_INCLUDE_DIR|libboost-dev"
-    "range/v3/range_fwd.hpp|LIERNE_RANGES_INCLUDE_DIR|librange-v3-dev"
     "nlohmann/json.hpp|LIERNE_JSON_INCLUDE_DIR|nlohmann-json3-dev"
     "CLI/CLI.hpp|LIERNE_CLI_INCLUDE_DIR|libcli11-dev")
   add_library(lierne::dependencies INTERFACE IMPORTED GLOBAL)

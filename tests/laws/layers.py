@@ -11,7 +11,7 @@ NOT_EVEN_LOWER = {("tensor", "models"), ("models", "tensor")} | {(f, "models") f
 
 # Headers that pull in so much that a unit takes seconds longer.
 HEAVY = ("torch/torch.h", "torch/all.h", "torch/extension.h", "torch/nn", "torch/optim", "torch/data", "torch/script.h",
-         "range/v3/all.hpp", "boost/hana.hpp", "bits/stdc++.h", "regex", "ranges", "lierne/lierne.hpp")
+         "bits/stdc++.h", "regex", "ranges", "lierne/lierne.hpp")
 
 # What must stay free of LibTorch: records, and parsers of files that nobody vouches for (they are fuzzed alone).
 TORCH_FREE_FOLDERS = ("core", "spec", "models")
@@ -30,13 +30,8 @@ def may_name(header: Path, name: str) -> str:
         return "" if own == "mesh" else "only mesh/ names c10d"
     if tree.names_torch(name):
         return "" if own == "tensor" or is_kernel(header) else "only tensor/ and */kernel/ name LibTorch's headers"
-    if name.startswith("range/v3"):
-        return "" if own == "data" else "only data/ names range-v3"
-    if name.startswith("boost/hana"):
-        allowed = own == "sweep" or header.as_posix() in ("optim/groups.hpp", "tensor/members.hpp")
-        return "" if allowed else "only sweep/, optim/groups.hpp and tensor/members.hpp name Hana"
-    if name.startswith("boost/"):
-        return "of Boost only Hana is used"
+    if name.startswith(("boost/", "range/v3")):
+        return "not a dependency: script/setup installs neither Boost nor range-v3"
     if name.startswith(("cuda", "nccl", "cub/", "thrust/")):
         return "" if header.suffix == ".cuh" or own == "mesh" else "only */kernel/*.cuh hold CUDA"
     return ""

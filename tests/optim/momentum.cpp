@@ -7,8 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "lierne/optim/kernel/lane.hpp"
-#include "lierne/optim/pass.hpp"
+#include "optim/one_element.hpp"
 
 using namespace lierne;
 
@@ -17,21 +16,12 @@ static_assert(std::is_same_v<decltype(momentum<Bias::kept>()), Momentum<Bias::ke
 
 namespace {
 
-std::vector<double> const directions{0.3, -1.2, 2.5, 0, 0.7, -0.1, 4, -3};
+auto const& directions = test::few_gradients;
 
 // What a stage makes of the directions, one after the other.
 template <class S>
 std::vector<double> run(S const& stage) {
-  std::vector<double> results;
-  Lane<double> average = 0;
-  for (std::size_t t = 0; t < directions.size(); ++t) {
-    std::array<double, Layout<S>::numbers> numbers;
-    write_numbers(stage, Call<>{.calls = static_cast<std::int64_t>(t)}, numbers.data());
-    Element<Lane<double>> at{.weight = 0, .gradient = 99, .direction = directions[t]};
-    run_stages<S>(numbers.data(), at, &average);
-    results.push_back(at.direction.value);
-  }
-  return results;
+  return test::directions(stage);
 }
 
 // The weighted mean of directions[0..t] with weights (1 - β)β^age, undivided or divided by their sum.

@@ -2,6 +2,8 @@
 // Replays a recorded run of a reference optimizer: the same gradients, weights compared after every call.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -23,8 +25,8 @@ struct Trajectory {
   double initial_rate;
   double scale;  // deviations are divided by it
 
-  explicit Trajectory(std::string const& name)
-      : file(SafeTensors::open(std::string(LIERNE_GOLDEN) + "/optim/" + name + ".f64.safetensors")),
+  explicit Trajectory(std::string const& name, std::string const& folder = std::string(LIERNE_GOLDEN) + "/optim")
+      : file(SafeTensors::open(folder + "/" + name + ".f64.safetensors")),
         initial_rate(std::strtod(file.metadata().at("initial_lr").c_str() + 1, nullptr)),
         scale(std::max(1.0, std::strtod(file.metadata().at("max_abs_param").c_str(), nullptr))) {}
 
@@ -65,10 +67,14 @@ inline Deviation replay(Trajectory const& recorded, Optimizer& optimizer, Dtype 
       if (!(away <= deviation.weights)) deviation.weights = away;
     }
   }
-  if (!file.contains("state/step/0")) return deviation;  // qhoptim keeps its averages in another form
+  auto const source = file.metadata().find("source");
+  bool const other_form = source != file.metadata().end() && source->second.find("qhoptim") != std::string::npos;
+  if (other_form) return deviation;  // qhoptim keeps its averages normalised
   for (auto const& [key, tensor] : optimizer.state()) {
     auto const dot = key.rfind('.');
-    auto const expected = file.tensor("state/" + key.substr(dot + 1) + "/" + key[dot - 1]);
+    auto const recorded_key = "state/" + key.substr(dot + 1) + "/" + key[dot - 1];
+    if (!file.contains(recorded_key)) continue;  // some peers count calls elsewhere
+    auto const expected = file.tensor(recorded_key);
     auto const away = (tensor.to(float64) - expected).abs().max().item<double>() / std::max(1.0, expected.abs().max().item<double>());
     if (!(away <= deviation.state)) deviation.state = away;
   }
@@ -80,17 +86,22 @@ Deviation replay(Trajectory const& recorded, Rule const& rule, Path path, Dtype 
   return replay(recorded, *bind(scheduled(rule, recorded.schedule()), path), dtype);
 }
 
+/// Checks a rule against a recorded run on every path, in float64 and float32, by the bounds of the reference.
+template <class Rule>
+void check_trajectory(Trajectory const& recorded, Rule const& rule) {
+  for (auto path : all_paths) {
+    CAPTURE(name(path));
+    auto const exact = replay(recorded, rule, path, float64);
+    CHECK(exact.weights <= 1e-14);
+    CHECK(exact.state <= 1e-14);
+    CHECK(replay(recorded, rule, path, float32).weights <= 4e-6);
+  }
+}
+
 }  // namespace lierne::test
 
-/// Checks a rule against a recorded run on every path, in float64 and float32, by the bounds of the reference.
-#define LIERNE_CHECK_TRAJECTORY(name_of_file, rule)                                                       \
-  for (auto path : lierne::test::all_paths) {                                                             \
-    CAPTURE(lierne::test::name(path));                                                                    \
-    CAPTURE(name_of_file);                                                                                \
-    lierne::test::Trajectory const recorded(name_of_file);                                                \
-    auto const exact = lierne::test::replay(recorded, rule, path, lierne::float64);                       \
-    CHECK(exact.weights <= 1e-14);                                                                        \
-    CHECK(exact.state <= 1e-14);                                                                          \
-    auto const rounded = lierne::test::replay(recorded, rule, path, lierne::float32);                     \
-    CHECK(rounded.weights <= 4e-6);                                                                       \
-  }
+#define LIERNE_CHECK_TRAJECTORY(name_of_file, rule)                                       \
+  do {                                                                                    \
+    CAPTURE(name_of_file);                                                                \
+    lierne::test::check_trajectory(lierne::test::Trajectory(name_of_file), rule);         \
+  } while (false)

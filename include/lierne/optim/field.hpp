@@ -18,6 +18,9 @@ struct Fields {
   static constexpr int count = sizeof...(names);
 };
 
+/// Whether a moving average, which starts at zero, is divided by the weight that it has gathered, 1 - β^t.
+enum class Bias { corrected, kept };
+
 /// A stage whose fields are renamed `label_name`, so that two stages of one kind fit in a pipe.
 template <FixedString label, class Stage>
 struct Labelled {

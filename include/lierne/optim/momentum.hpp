@@ -8,9 +8,6 @@
 
 namespace lierne {
 
-/// Whether a moving average that starts at zero is divided by the weight that it has gathered, 1 - β^t.
-enum class Bias { corrected, kept };
-
 /// Math: m <- m + (1 - β)(u - m); u <- m / (1 - β^t) when corrected, m when kept; t counts this call.
 /// Before a normalisation this is Adam's order, after it ADOPT's.
 template <Bias bias = Bias::corrected, class Number = double>

@@ -20,11 +20,20 @@
 
 // Recipes.
 #include "lierne/optim/adamw.hpp"
+#include "lierne/optim/ademamix.hpp"
 #include "lierne/optim/adopt.hpp"
+#include "lierne/optim/aggmo.hpp"
+#include "lierne/optim/laprop.hpp"
+#include "lierne/optim/lion.hpp"
+#include "lierne/optim/nadam.hpp"
 #include "lierne/optim/qhadamw.hpp"
+#include "lierne/optim/rmsprop.hpp"
+#include "lierne/optim/sgd.hpp"
 
 // Running a rule.
 #include "lierne/optim/bind.hpp"
 #include "lierne/optim/differentiable.hpp"
+#include "lierne/optim/groups.hpp"
+#include "lierne/optim/mup.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""peers.py OUT: runs optimizers of torch.optim and pytorch-optimizer on recorded gradients, and records what they did.
+
+Writes OUT/<case>.f64.safetensors in the form of tests/golden/optim: p0/i, grad/i, mask/i, traj/i (weights after each call),
+lr/0, and in the metadata initial_lr and max_abs_param. tests/optim/peers.cpp replays each with our rule.
+Three tensors, 60 calls; gradients over four decades, some elements zero, tensor 1 without gradient in some calls (in the cases
+whose peer counts calls per parameter); a rate that warms up and falls.
+"""
+import json
+import sys
+from pathlib import Path
+
+import torch
+import pytorch_optimizer as po
+from safetensors.torch import save_file
+
+CALLS = 60
+SHAPES = ((7, 5), (33,), (1, 1))
+ABSENT = (0, 9, 10, 33)  # calls in which tensor 1 has no gradient
+
+torch.set_num_threads(1)
+
+
+def torch_case(make, rate, **settings):
+    return (lambda p: make(p, lr=rate, foreach=False, **settings)), rate
+
+
+# name: (constructor, rate, every tensor has a gradient in every call, the rate is constant)
+CASES = {
+    # torch.optim: state and step count of each parameter are its own.
+    "adam_coupled": (*torch_case(torch.optim.Adam, 3e-3, weight_decay=0.02), False, False),
+    "adamw_amsgrad_maximize": (*torch_case(torch.optim.AdamW, 3e-3, weight_decay=0.02, amsgrad=True, maximize=True), False, False),
+    "sgd": (*torch_case(torch.optim.SGD, 1e-2), False, False),
+    "sgd_momentum_dampening": (*torch_case(torch.optim.SGD, 1e-2, momentum=0.9, dampening=0.3, weight_decay=0.02), False, False),
+    "sgd_nesterov": (*torch_case(torch.optim.SGD, 1e-2, momentum=0.9, nesterov=True, weight_decay=0.02), False, False),
+    "rmsprop": (*torch_case(torch.optim.RMSprop, 1e-3), False, False),
+    "rmsprop_centred_momentum": (*torch_case(torch.optim.RMSprop, 1e-3, momentum=0.9, centered=True), False, False),
+    "nadam": (*torch_case(torch.optim.NAdam, 3e-3), False, False),
+    "nadam_decoupled": (*torch_case(torch.optim.NAdam, 3e-3, weight_decay=0.02, decoupled_weight_decay=True, momentum_decay=0.3), False, False),
+    # pytorch-optimizer: one count for a group, so every tensor takes part in every call.
+    "laprop": (lambda p: po.LaProp(p, lr=3e-3, eps=1e-15, weight_decay=0.0, foreach=False), 3e-3, True, True),
+    "aggmo": (lambda p: po.AggMo(p, lr=1e-3, betas=(0.0, 0.9, 0.99), foreach=False), 1e-3, True, False),
+    "qhm": (lambda p: po.QHM(p, lr=1e-2, momentum=0.99, nu=0.7, foreach=False), 1e-2, True, False),
+    "adopt_coupled": (lambda p: po.ADOPT(p, lr=3e-3, betas=(0.9, 0.9999), weight_decay=0.02, weight_decouple=False, eps=1e-6,
+                                         clip_lambda=lambda step: (step - 1) ** 0.25, foreach=False), 3e-3, True, False),
+}
+
+
+def gradients(generator, shape):
+    """Values over four decades, a twentieth of them exactly zero, and one element that is always zero."""
+    size = (CALLS, *shape)
+    values = torch.randn(size, generator=generator, dtype=torch.float64)
+    values *= 10 ** (4 * torch.rand(size, generator=generator, dtype=torch.float64) - 3)
+    values[torch.rand(size, generator=generator) < 0.05] = 0
+    if len(shape) == 1:
+        values[:, 0] = 0
+    return values
+
+
+def rate_of(call, rate, constant):
+    if constant:
+        return rate
+    return rate * ((call + 1) / 5 if call < 5 else 1 - (call - 5) / (CALLS - 5))
+
+
+def record(name, out):
+    make, rate, all_present, constant = CASES[name]
+    generator = torch.Generator().manual_seed(20)
+    weights = [torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in SHAPES]
+    tensors = {f"p0/{i}": w.detach().clone() for i, w in enumerate(weights)}
+    grads = [gradients(generator, shape) for shape in SHAPES]
+    optimizer = make(weights)
+    rates = [rate_of(call, rate, constant) for call in range(CALLS)]
+    steps = [[] for _ in SHAPES]
+    for call in range(CALLS):
+        optimizer.param_groups[0]["lr"] = rates[call]
+        for i, weight in enumerate(weights):
+            absent = i == 1 and call in ABSENT and not all_present
+            weight.grad = None if absent else grads[i][call].clone()
+        optimizer.step()
+        for i, weight in enumerate(weights):
+            steps[i].append(weight.detach().clone())
+    for i in range(len(SHAPES)):
+        tensors[f"grad/{i}"] = grads[i]
+        tensors[f"mask/{i}"] = torch.tensor([int(all_present or i != 1 or call not in ABSENT) for call in range(CALLS)])
+        tensors[f"traj/{i}"] = torch.stack(steps[i])
+    tensors["lr/0"] = torch.tensor(rates, dtype=torch.float64)
+    largest = max(t.abs().max().item() for i in range(len(SHAPES)) for t in steps[i])
+    save_file(tensors, out / f"{name}.f64.safetensors", metadata={"initial_lr": json.dumps([rate]), "max_abs_param": repr(largest)})
+
+
+def main():
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    for name in CASES:
+        record(name, out)
+
+
+if __name__ == "__main__":
+    main()
