@@ -12,14 +12,9 @@ namespace lierne {
 
 namespace detail {
 
-template <FixedString... names>
-struct FieldList {
-  static constexpr int count = sizeof...(names);
-};
-
 template <class A, class B>
 struct Joined;
-template <FixedString... a, FixedString... b>
+template <auto... a, auto... b>
 struct Joined<FieldList<a...>, FieldList<b...>> {
   using type = FieldList<a..., b...>;
 };
@@ -39,22 +34,20 @@ template <class Node>
 struct FieldsUnder {
   using type = FieldList<>;
 };
-template <FixedString... names>
-FieldList<names...> as_list(Fields<names...>);
 template <class S>
   requires requires { typename S::fields; }
 struct FieldsUnder<S> {
-  using type = decltype(as_list(typename S::fields{}));
+  using type = typename S::fields::list;
 };
 template <class Left, class Right>
 struct FieldsUnder<Pipe<Left, Right>>
     : Joined<typename FieldsUnder<Left>::type, typename FieldsUnder<Right>::type> {};
 template <class Number, class Body>
 struct FieldsUnder<Recipe<Number, Body>> : FieldsUnder<Body> {};
-template <FixedString label, FixedString... names>
+template <auto label, auto... names>
 FieldList<with_label<label, names>()...> labelled_list(FieldList<names...>);
-template <FixedString label, class S>
-struct FieldsUnder<Labelled<label, S>> {
+template <auto label, class S>
+struct FieldsUnder<LabelledStage<label, S>> {
   using type = decltype(labelled_list<label>(typename FieldsUnder<S>::type{}));
 };
 
@@ -82,8 +75,8 @@ struct Layout<Pipe<Left, Right>> {
 };
 template <class Number, class Body>
 struct Layout<Recipe<Number, Body>> : Layout<Body> {};
-template <FixedString label, class S>
-struct Layout<Labelled<label, S>> : Layout<S> {};
+template <auto label, class S>
+struct Layout<LabelledStage<label, S>> : Layout<S> {};
 
 /// Writes the uniform numbers of a pipe for one call to `out`, `Layout::numbers` of them, in pipe order.
 template <class Number, Stage Node, class CallNumber>
@@ -157,7 +150,7 @@ namespace detail {
 
 template <class Names>
 struct NameTable;
-template <FixedString... names>
+template <auto... names>
 struct NameTable<FieldList<names...>> {
   // One place more: an array may not be empty.
   static constexpr std::string_view table[sizeof...(names) + 1] = {names.view()...};

@@ -36,8 +36,8 @@ inline constexpr bool is_recipe<Recipe<Number, Body>> = true;
 
 template <class T>
 inline constexpr bool is_labelled = false;
-template <FixedString label, class S>
-inline constexpr bool is_labelled<Labelled<label, S>> = true;
+template <auto label, class S>
+inline constexpr bool is_labelled<LabelledStage<label, S>> = true;
 
 }  // namespace detail
 

@@ -27,8 +27,8 @@ template <class Number, class Body>
 inline constexpr int recipe_count<Recipe<Number, Body>> = 1 + recipe_count<Body>;
 template <class Left, class Right>
 inline constexpr int recipe_count<Pipe<Left, Right>> = recipe_count<Left> + recipe_count<Right>;
-template <FixedString label, class S>
-inline constexpr int recipe_count<Labelled<label, S>> = recipe_count<S>;
+template <auto label, class S>
+inline constexpr int recipe_count<LabelledStage<label, S>> = recipe_count<S>;
 
 // Calls the check of every stage, from left to right.
 template <class Node, Place place, bool first>
@@ -52,7 +52,7 @@ consteval void check_places() {
   }
 }
 
-template <FixedString field, FixedString... others>
+template <auto field, auto... others>
 consteval void check_field_names(FieldList<field, others...>) {
   static_assert(((field.view() != others.view()) && ...),
                 "rule: two stages keep a field of one name, which is the first in this function's arguments (label one "
