@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # bare_root.sh WORK [COMMAND...]: in a Debian 12 that has git, bash, python3 and nothing else, clone this checkout's HEAD and
-# run a command there (default: script/train --steps 20, twice, with the times that the project promises).
+# run a command there (default: script/train --steps 20, twice, held to the times that the project promises: set-up and
+# build in 360 s, the second run's first step finished 2 s after its process started). Exit 77: it cannot run here.
 #
 # Needs root, debootstrap and the network. Name resolution, certificates, and the settings of apt and pip are copied from
 # this machine, for a bare root knows no proxy or mirror. WORK is made if it is missing; its root is kept for another run
@@ -9,6 +10,10 @@
 set -euo pipefail
 work=$(realpath -m "$1")
 shift
+if ((EUID != 0)) || ! command -v debootstrap >/dev/null; then
+  echo "bare_root: needs root and debootstrap" >&2
+  exit 77
+fi
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 root=$work/root
 
@@ -56,7 +61,8 @@ inside script/train --steps 20 | tee "$work/first.log"
 first=$(seconds)
 inside script/train --steps 20 --out /tmp/second >"$work/second.log"
 tail -n 5 "$work/second.log"
-head -n 1 "$root/tmp/second/metrics.jsonl"
-awk -v a="$start" -v b="$built" -v c="$first" 'BEGIN {
-  printf "bare_root: set-up and build %.0f s (at most 360), first training %.0f s\n", b - a, c - b
-  exit b - a > 360 }'
+elapsed=$(head -n 1 "$root/tmp/second/metrics.jsonl" | sed 's/.*"elapsed":\([0-9.]*\).*/\1/')
+awk -v a="$start" -v b="$built" -v c="$first" -v e="$elapsed" 'BEGIN {
+  printf "bare_root: set-up and build %.0f s (at most 360), first training %.0f s, ", b - a, c - b
+  printf "a second run finishes its first step after %.2f s (at most 2)\n", e
+  exit b - a > 360 || e > 2 }'
