@@ -96,9 +96,11 @@ LIERNE_INLINE AnyModel::AnyModel(Sizes const& sizes, Blocks blocks, std::unique_
   tok_embeddings_.weight = {.shape = {sizes.vocab, sizes.width},
                             .initial = Initial::normal(sizes.embedding_deviation),
                             .tensor_dim = 0,
-                            .read_as = ReadAs::master};
+                            .read_as = ReadAs::master,
+                            .kind = Kind::embedding};
   double const deviation = 1 / std::sqrt(static_cast<double>(sizes.width));
   output_ = make_linear(sizes.width, sizes.vocab, Initial::truncated_normal(deviation, 3 * deviation), 0);
+  output_.weight.kind = Kind::output;
 }
 
 LIERNE_INLINE AnyModel::AnyModel(AnyModel&&) noexcept = default;

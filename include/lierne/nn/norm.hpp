@@ -13,7 +13,8 @@ namespace lierne {
 /// Numerics: computed in the weight's (master) dtype; the result is rounded once to `compute`.
 template <auto block>
 struct RmsNormLayer {
-  Parameter weight{.shape = {block.width}, .initial = Initial::ones(), .read_as = ReadAs::master};
+  Parameter weight{.shape = {block.width}, .initial = Initial::ones(), .read_as = ReadAs::master,
+                   .kind = Kind::norm};
 
   static void members(auto& self, auto&& visit) { visit("weight", self.weight); }
 

@@ -26,6 +26,7 @@ inline constexpr DecayTag<DecayForm::coupled> coupled{};
 template <DecayForm form, class Number = double>
 struct Decay {
   using pipe_role = StageRole;
+  static constexpr DecayForm decay_form = form;
 
   Number strength = 0;
 
@@ -70,6 +71,18 @@ struct Decay {
 template <DecayForm form>
 constexpr Decay<form> decay(double strength, DecayTag<form>) {
   return {.strength = strength};
+}
+
+/// The largest decay of the form `times_schedule` in a rule; 0 without one.
+template <Stage Node>
+constexpr double decay_times_schedule(Node const& rule) {
+  double largest = 0;
+  for_each_piece(rule, [&](auto const& piece) {
+    if constexpr (requires { piece.decay_form; piece.strength; }) {
+      if (piece.decay_form == DecayForm::times_schedule && piece.strength > largest) largest = piece.strength;
+    }
+  });
+  return largest;
 }
 
 }  // namespace lierne

@@ -18,6 +18,7 @@ struct Normalise {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg_sq">;
   static constexpr bool changes_direction = true;
+  static constexpr bool divides_by_moment = true;
 
   Number beta = 0.999;
   Number epsilon = 1e-8;
@@ -50,6 +51,7 @@ struct NormaliseByMaximum {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg_sq", "max_exp_avg_sq">;
   static constexpr bool changes_direction = true;
+  static constexpr bool divides_by_moment = true;
 
   Number beta = 0.999;
   Number epsilon = 1e-8;
@@ -75,6 +77,7 @@ struct NormaliseByPrevious {
   using pipe_role = StageRole;
   using fields = Fields<"exp_avg_sq">;
   static constexpr bool changes_direction = true;
+  static constexpr bool divides_by_moment = true;
 
   Number beta = 0.9999;
   Number epsilon = 1e-6;

@@ -33,5 +33,7 @@
 // Running a rule.
 #include "lierne/optim/bind.hpp"
 #include "lierne/optim/differentiable.hpp"
+#include "lierne/optim/groups.hpp"
+#include "lierne/optim/mup.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"

@@ -5,10 +5,12 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <optional>
 #include <span>
 
 #include "lierne/core/error.hpp"
 #include "lierne/optim/stage.hpp"
+#include "lierne/tensor/kind.hpp"
 #include "lierne/tensor/tensor.hpp"
 
 namespace lierne {
@@ -20,12 +22,16 @@ struct Slot {
   Tensor weight;               ///< a contiguous leaf: this rank's part in the master dtype
   bool counted = true;         ///< false for a replica whose gradient another rank counts in the global norm
   Multipliers multipliers{};   ///< on rate, decay and epsilon
+  Kind kind = Kind::by_shape;  ///< what groups go by
+  Shape shape{};               ///< of the whole parameter; empty: the weight's own
 };
 
 /// What a step must know of the run around it.
 struct StepContext {
   std::int64_t step = 0;   ///< finished optimizer steps of the run, the schedule's k
   std::int64_t total = 0;  ///< steps of the whole run, the schedule's T; may be 0 without a schedule
+  /// The global norm of the gradients where the caller has measured it.
+  std::optional<double> grad_norm{};
   bool measure_norm = false;  ///< report the gradient norm even where no stage needs it (one more pass over gradients)
   /// Adds a number over all ranks. Called once in a step that needs the norm, on every rank alike.
   std::function<double(double)> sum_over_ranks = {};
@@ -48,9 +54,11 @@ struct LoadReport {
 
 /// How a rule is run. All three come from the same stages.
 enum class Path {
-  fused,    ///< one pass over memory; CPU. Slots elsewhere take `foreach`, which is said once
-  foreach,  ///< ATen's operations on lists of tensors
-  loop      ///< ATen's operations, tensor by tensor
+  fused,       ///< one pass over memory, on CPUs and, for rules of `lierne_cuda_rules`, on GPUs. Slots elsewhere take
+               ///< `foreach`, which is said once
+  fused_only,  ///< as `fused`, and a slot for which there is no fused pass is an `ArgumentError`
+  foreach,     ///< ATen's operations on lists of tensors
+  loop         ///< ATen's operations, tensor by tensor
 };
 
 /// A rule bound to its state. `bind(rule)` makes one.

@@ -17,6 +17,7 @@ struct RootMeanSquare {
   using pipe_role = StageRole;
   using fields = std::conditional_t<centring == Centring::none, Fields<"square_avg">, Fields<"square_avg", "grad_avg">>;
   static constexpr bool changes_direction = true;
+  static constexpr bool divides_by_moment = true;
 
   Number alpha = 0.99;
   Number epsilon = 1e-8;

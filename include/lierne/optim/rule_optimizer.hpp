@@ -75,6 +75,12 @@ inline Tensor checked_gradient(Slot const& slot) {
   return gradient.contiguous();
 }
 
+// The norm of gradients that were counted on all ranks.
+inline double global_norm(std::span<Tensor const> counted, StepContext const& context) {
+  double const squares = sum_of_squares(counted);
+  return std::sqrt(context.sum_over_ranks ? context.sum_over_ranks(squares) : squares);
+}
+
 }  // namespace detail
 
 inline RuleOptimizer::ParameterState& RuleOptimizer::state_of(Slot const& slot, std::size_t position) {
@@ -127,10 +133,8 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
   }
 
   auto const largest = passes_->largest_norm();
-  if (largest || context.measure_norm) {
-    double squares = sum_of_squares(counted);
-    if (context.sum_over_ranks) squares = context.sum_over_ranks(squares);
-    report.grad_norm = std::sqrt(squares);
+  if (largest || context.measure_norm || context.grad_norm) {
+    report.grad_norm = context.grad_norm ? *context.grad_norm : detail::global_norm(counted, context);
     report.clipped = largest && ClipNorm{*largest}.factor(report.grad_norm) < 1;
   }
   std::deque<std::pair<Call<>, std::vector<double>>> calls;  // distinct ones, of stable addresses

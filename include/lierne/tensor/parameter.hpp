@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lierne/core/error.hpp"
+#include "lierne/tensor/kind.hpp"
 #include "lierne/tensor/tensor.hpp"
 
 namespace lierne {
@@ -54,6 +55,7 @@ struct Parameter {
   Initial initial{};
   int tensor_dim = whole;               ///< the dimension that the tensor axis cuts; `whole`: replicated
   ReadAs read_as = ReadAs::compute;
+  Kind kind = Kind::by_shape;           ///< what groups of the optimizer go by
   std::string name{};                   ///< fully qualified, set by init
   Box box{};                            ///< of the owned part in the global shape, set by init
   Tensor owned{};

@@ -42,13 +42,23 @@ class Trainer {
       : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
         optimizer_(bind(rule)),
         options_(std::move(options)) {}
+  /// The same with both types erased.
+  Trainer(std::unique_ptr<Trainable> model, std::unique_ptr<Optimizer> optimizer, Options options)
+      : model_(std::move(model)), optimizer_(std::move(optimizer)), options_(std::move(options)) {}
 
   /// Trains for `options.steps` steps (or the minutes given), validates, and prints a sample.
   template <class Data>
   TrainResult fit(Data& data) {
-    detail::StreamBatches<Data> batches(data);
-    return run(batches);
+    if constexpr (std::is_base_of_v<Batches, Data>) {
+      return run(data);
+    } else {
+      detail::StreamBatches<Data> batches(data);
+      return run(batches);
+    }
   }
+
+  /// Calls `observe` with the numbers of every step, after it.
+  void observe(std::function<void(StepMetrics const&)> observe) { observe_ = std::move(observe); }
 
   Trainable& model() { return *model_; }
   Optimizer& optimizer() { return *optimizer_; }
@@ -66,6 +76,7 @@ class Trainer {
   std::unique_ptr<Trainable> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Options options_;
+  std::function<void(StepMetrics const&)> observe_{};
   Mesh mesh_;
   Device device_ = at::kCPU;
   std::vector<Parameter*> parameters_;
@@ -84,7 +95,9 @@ LIERNE_INLINE void Trainer::start(Batches& batches) {
   batches.shard({.rank = mesh_.data_rank(), .world = mesh_.data_world()});
   model_->init({.seed = options_.seed, .device = device_}, mesh_);
   parameters_ = model_->parameters();
-  for (auto* p : parameters_) slots_.push_back({.name = p->name, .weight = p->owned, .counted = counted(*p, mesh_)});
+  for (auto* p : parameters_) {
+    slots_.push_back({.name = p->name, .weight = p->owned, .counted = counted(*p, mesh_), .kind = p->kind, .shape = p->shape});
+  }
 }
 
 LIERNE_INLINE double Trainer::over_data_ranks(double value) const {
@@ -180,6 +193,7 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
     result.loss = metrics.loss;
     result.seconds += metrics.seconds;
     progress.show(metrics);
+    if (observe_) observe_(metrics);
     if (file) file->write(metrics);
     if (options_.minutes > 0 && k <= detail::timed_steps) {
       times.push_back(metrics.seconds);
