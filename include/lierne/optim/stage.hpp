@@ -68,6 +68,8 @@ enum class Place { before_recipe, in_recipe, after_recipe };
 // * `holds(call)` makes a stage a gate: in such a call it runs `hold` (as `element`) instead, and nothing after it runs:
 //   no later stage, no decay, no change of the weight.
 // * `changes_direction = true` keeps it from standing before the recipe, where there is no direction yet.
+// * `whole_tensor = true`: `element` runs on whole tensors alone and may use `sum`, `size` and `like` of
+//   optim/kernel/whole_tensor.hpp. Its rule then has no single pass over memory, and refuses parameters cut over ranks.
 // * `check_place<place, first>()` holds a static_assert on where the stage stands.
 // * `name()` is the stage with its settings, in a line.
 
