@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "lierne/optim/optim.hpp"
+#include "optim/stderr.hpp"
 
 using namespace lierne;
 
@@ -112,4 +113,23 @@ TEST_CASE("what cannot be a slot is named before anything moves") {
   refuses(twice, "two slots are named 'good'");
   CHECK_THROWS_WITH_AS(bind(rule())->load_state({{"model.weight", at::ones({1})}}),
                        doctest::Contains("expected a state key"), ArgumentError);
+}
+
+TEST_CASE("a slot without a fused pass takes the foreach path, which is said once, or is an error") {
+  auto const slot_on = [](Device device) {
+    Slot slot{.name = "w", .weight = at::zeros({3}, at::TensorOptions().device(device))};
+    slot.weight.mutable_grad() = at::ones_like(slot.weight);
+    return std::vector<Slot>{slot};
+  };
+  auto const optimizer = bind(adamw());
+  auto const said = test::said_on_stderr([&] {
+    for (int i = 0; i < 2; ++i) CHECK(optimizer->step(slot_on(at::kMeta), {}).updated == 1);
+  });
+  CHECK(said.find("no fused pass on meta for the rule 'adamw") != std::string::npos);
+  CHECK(said.find("no fused pass") == said.rfind("no fused pass"));
+
+  auto const strict = bind(adamw(), Path::fused_only);
+  CHECK(strict->step(slot_on(at::kCPU), {}).updated == 1);
+  CHECK_THROWS_WITH_AS(strict->step(slot_on(at::kMeta), {}),
+                       doctest::Contains("optimizer: no fused pass on meta for the rule 'adamw"), ArgumentError);
 }

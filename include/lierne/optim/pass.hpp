@@ -130,7 +130,7 @@ inline constexpr bool runs_on_whole_tensors<Pipe<Left, Right>> = runs_on_whole_t
 template <class Number, class Body>
 inline constexpr bool runs_on_whole_tensors<Recipe<Number, Body>> = runs_on_whole_tensors<Body>;
 template <auto label, class S>
-inline constexpr bool runs_on_whole_tensors<Labelled<label, S>> = runs_on_whole_tensors<S>;
+inline constexpr bool runs_on_whole_tensors<LabelledStage<label, S>> = runs_on_whole_tensors<S>;
 
 /// Where the code of a stage goes: into its rule, so that values stay in registers, or apart, once for all rules that
 /// contain the stage. Apart is many times quicker to compile, and as good where one operation is a whole tensor.

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <deque>
 
+#include "lierne/optim/kernel/cuda.hpp"
 #include "lierne/optim/kernel/eager.hpp"
 #include "lierne/optim/kernel/norm.hpp"
 #include "lierne/optim/optimizer.hpp"
@@ -167,16 +168,28 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
 inline void RuleOptimizer::run(std::vector<ParameterStep> const& steps) {
   if (path_ == Path::loop) return run_loop(*passes_, steps);
   if (path_ == Path::foreach) return run_foreach(*passes_, steps);
-  std::vector<ParameterStep> here, elsewhere;
-  for (auto const& step : steps) (step.weight.is_cpu() ? here : elsewhere).push_back(step);
-  run_fused(*passes_, here);
-  for (auto const& step : here) step.weight.unsafeGetTensorImpl()->bump_version();
-  if (elsewhere.empty()) return;
-  if (!std::exchange(said_foreach_, true)) {
-    std::fprintf(stderr, "lierne: optimizer: the fused pass runs on the CPU; weights on %s take the foreach path\n",
-                 elsewhere.front().weight.device().str().c_str());
+  auto const* const kernels = find_cuda_rule(passes_->type().name());
+  std::vector<ParameterStep> here, on_gpu, elsewhere;
+  for (auto const& step : steps) {
+    auto const& weight = step.weight;
+    (weight.is_cpu() ? here : weight.is_cuda() && kernels != nullptr ? on_gpu : elsewhere).push_back(step);
   }
-  run_foreach(*passes_, elsewhere);
+  if (!elsewhere.empty()) {
+    auto const device = elsewhere.front().weight.device().str();
+    check(path_ != Path::fused_only, "optimizer: no fused pass on ", device, " for the rule '", passes_->name(),
+          "' (name the rule in a header that lierne_cuda_rules compiles, or bind it with Path::fused)");
+    if (!std::exchange(said_foreach_, true)) {
+      std::fprintf(stderr, "lierne: optimizer: no fused pass on %s for the rule '%s', which takes the foreach path there "
+                           "(name it in a header that lierne_cuda_rules compiles)\n",
+                   device.c_str(), passes_->name().c_str());
+    }
+  }
+  run_fused(*passes_, here);
+  if (!on_gpu.empty()) run_cuda(*kernels, on_gpu);
+  for (auto const* fused : {&here, &on_gpu}) {
+    for (auto const& step : *fused) step.weight.unsafeGetTensorImpl()->bump_version();
+  }
+  if (!elsewhere.empty()) run_foreach(*passes_, elsewhere);
 }
 
 inline std::map<std::string, Tensor> RuleOptimizer::state() const {

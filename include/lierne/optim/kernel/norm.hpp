@@ -3,6 +3,8 @@
 #pragma once
 
 #include <array>
+#include <map>
+#include <string>
 
 #include "lierne/optim/kernel/chunks.hpp"
 #include "lierne/optim/kernel/wide_pack.hpp"
@@ -88,14 +90,18 @@ double sum_of_squares(T const* values, std::int64_t size) {
 
 /// Σx² over all elements of all tensors. dtypes: float32, float64.
 /// Numerics: chunk by chunk in `sum_of_squares`, the chunks in order, so the result does not depend on the number of
-/// threads. Tensors that are not on the CPU or not contiguous are summed by ATen, in double.
+/// threads. Tensors that are not on the CPU or not contiguous are summed by ATen, in double, with one wait for each device.
 inline double sum_of_squares(std::span<Tensor const> tensors) {
   std::vector<std::int64_t> sizes;
-  double elsewhere = 0;
+  std::map<std::string, std::vector<Tensor>> elsewhere;
   for (auto const& tensor : tensors) {
     bool const here = tensor.is_cpu() && tensor.is_contiguous();
     sizes.push_back(here ? tensor.numel() : 0);
-    if (!here) elsewhere += tensor.to(float64).square().sum().item<double>();
+    if (!here) elsewhere[tensor.device().str()].push_back(tensor);
+  }
+  double total = 0;
+  for (auto const& [device, theirs] : elsewhere) {
+    total += at::stack(at::_foreach_norm(theirs, 2, float64)).square().sum().item<double>();
   }
   auto const chunks = cut_into_chunks(sizes, 131072);  // long runs read faster
   std::vector<double> sums(chunks.size());
@@ -105,7 +111,6 @@ inline double sum_of_squares(std::span<Tensor const> tensors) {
                       ? sum_of_squares(tensor.const_data_ptr<float>() + chunk.begin, chunk.size)
                       : sum_of_squares(tensor.const_data_ptr<double>() + chunk.begin, chunk.size);
   });
-  double total = elsewhere;
   for (double sum : sums) total += sum;
   return total;
 }

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <typeinfo>
 
 #include "lierne/optim/kernel/fused_kernel.hpp"
 #include "lierne/optim/kernel/tensor_list_value.hpp"
@@ -26,6 +27,9 @@ class Passes {
   virtual ~Passes() = default;
 
   virtual std::string name() const = 0;
+  /// The type of the rule, by which its CUDA kernels are found, and the rule itself with `Apply`.
+  virtual std::type_info const& type() const = 0;
+  virtual void const* whole() const = 0;
   virtual double initial_rate() const = 0;
   virtual std::span<std::string_view const> fields() const = 0;
   virtual std::size_t number_count() const = 0;
@@ -53,6 +57,8 @@ class PassesOf final : public Passes {
   explicit PassesOf(Node const& rule) : whole_{rule, {}} {}
 
   std::string name() const override { return lierne::name(whole_.left); }
+  std::type_info const& type() const override { return typeid(Node); }
+  void const* whole() const override { return &whole_; }
   double initial_rate() const override { return lierne::initial_rate(whole_.left); }
   std::span<std::string_view const> fields() const override { return field_names<Node>(); }
   std::size_t number_count() const override { return Layout<Whole>::numbers; }
