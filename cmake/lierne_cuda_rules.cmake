@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# lierne_cuda_rules(TARGET HEADER [RULES name...]): CUDA kernels for the update rules that a header of yours names.
+# lierne_cuda_rules(TARGET HEADER [CAPTURABLE] [RULES name...]): CUDA kernels for the update rules that a header of yours names.
 #
 # HEADER is free of LibTorch and holds `inline constexpr auto my_rule = adamw() | decay(0.1, times_rate);`, in no or one
 # namespace; with several, name the rules: RULES mine::my_rule yours::my_rule. nvcc compiles one kernel for each rule's
 # type and dtype into TARGET, where bind(rule) finds them by the type: numbers in a rule may differ at run time. Without
 # LIERNE_CUDA the function does nothing, and the same program takes the passes of the CPU.
+#
+# CAPTURABLE compiles as well what bind_capturable needs: each stage's `coefficients` for the device, so they must be
+# constexpr (or templates) like `element`.
 #
 #   LIERNE_CUDA_ARCHITECTURES   the GPUs to compile for (default: 80 and 90; later ones run the last one's PTX)
 
@@ -34,9 +37,9 @@ function(_lierne_names_of_rules header result)
 endfunction()
 
 function(lierne_cuda_rules target header)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "RULES")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "CAPTURABLE" "" "RULES")
   if(arg_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "lierne_cuda_rules: expected TARGET HEADER [RULES name...], found also '${arg_UNPARSED_ARGUMENTS}'")
+    message(FATAL_ERROR "lierne_cuda_rules: expected TARGET HEADER [CAPTURABLE] [RULES name...], found also '${arg_UNPARSED_ARGUMENTS}'")
   endif()
   if(NOT TARGET ${target})
     message(FATAL_ERROR "lierne_cuda_rules: there is no target '${target}' (call it behind add_executable or add_library)")
@@ -65,14 +68,21 @@ function(lierne_cuda_rules target header)
   string(SHA256 hash "${target} ${header}")
   string(SUBSTRING "${hash}" 0 8 hash)
   string(MAKE_C_IDENTIFIER "lierne_cuda_rules_${target}_${stem}_${hash}" id)
+  set(capturable false)
+  if(arg_CAPTURABLE)
+    set(capturable true)
+  endif()
   set(tags "")
+  set(qualified "")
   set(calls "")
   foreach(name IN LISTS names)
     string(MAKE_C_IDENTIFIER "${name}" tag)
-    string(APPEND tags "struct ${tag} {\n  using Rule = std::remove_cvref_t<decltype(::${name})>;\n};\n")
+    string(APPEND tags "struct ${tag} {\n  using Rule = std::remove_cvref_t<decltype(::${name})>;\n  static constexpr bool capturable = ${capturable};\n};\n")
+    list(APPEND qualified "${id}::${tag}")
     list(APPEND calls "lierne::register_cuda_kernels<${id}::${tag}>()")
   endforeach()
   list(JOIN calls ",\n    " calls)
+  list(JOIN qualified ", " qualified)
   set(unit "${CMAKE_CURRENT_BINARY_DIR}/${id}.cu")
   file(CONFIGURE OUTPUT "${unit}" @ONLY CONTENT "// Made by lierne_cuda_rules from @header@.
 #include \"@header@\"
@@ -82,6 +92,8 @@ function(lierne_cuda_rules target header)
 namespace @id@ {
 @tags@}  // namespace @id@
 
+static_assert(lierne::any_cuda_rule<@qualified@>,
+              \"lierne_cuda_rules: the header names no rule, a pipe of stages with one recipe\");
 [[maybe_unused]] static bool const @id@_registered[] = {
     @calls@};
 ")
@@ -95,11 +107,12 @@ namespace @id@ {
   set(includes "$<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>")
   set(definitions "$<TARGET_PROPERTY:${target},COMPILE_DEFINITIONS>")
   set(object "${CMAKE_CURRENT_BINARY_DIR}/${id}.o")
-  # --fmad=false: the same bits as on the CPU. A host function in a kernel is a warning by default, and undefined.
+  # --fmad=false: the same bits as on the CPU. A host function in a kernel is a warning by default, and undefined; that a
+  # loop over no numbers compares with 0 (186) is none of the user's business.
   add_custom_command(
     OUTPUT "${object}"
     COMMAND "${CUDAToolkit_NVCC_EXECUTABLE}" -ccbin "${CMAKE_CXX_COMPILER}" -std=c++20 -O3 --expt-relaxed-constexpr --fmad=false
-            --Werror cross-execution-space-call -Xcompiler=-fPIC,-ffp-contract=off ${architectures}
+            --Werror cross-execution-space-call --diag-suppress 186 -Xcompiler=-fPIC,-ffp-contract=off ${architectures}
             "$<$<BOOL:${includes}>:-I$<JOIN:${includes},;-I>>" "$<$<BOOL:${definitions}>:-D$<JOIN:${definitions},;-D>>"
             -MD -MF "${object}.d" -c "${unit}" -o "${object}"
     DEPENDS "${unit}" "${header}"

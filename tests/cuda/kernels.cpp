@@ -4,7 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAGuard.h>
+
 #include "lierne/optim/bind.hpp"
+#include "lierne/optim/capturable_optimizer.hpp"
 #include "lierne/optim/kernel/cuda_rule.hpp"
 
 using namespace lierne;
@@ -15,16 +19,6 @@ bool no_gpu() {
   if (at::hasCUDA()) return false;
   MESSAGE("not run: no GPU");
   return true;
-}
-
-template <class Visit>
-void for_each_compiled(Visit&& visit) {
-  visit(cuda_rules::adamw);
-  visit(cuda_rules::amsgrad);
-  visit(cuda_rules::qhadamw);
-  visit(cuda_rules::adopt);
-  visit(cuda_rules::qhadopt);
-  visit(cuda_rules::mine);
 }
 
 // Parameters of several shapes, dtypes and alignments; the same on every device.
@@ -55,13 +49,13 @@ void give_gradients(std::vector<Slot>& slots, int step) {
 }  // namespace
 
 TEST_CASE("every rule of the header has kernels in this program") {
-  for_each_compiled([](auto const& rule) { CHECK(find_cuda_rule(typeid(rule).name()) != nullptr); });
+  cuda_rules::for_each([](char const*, auto const& rule) { CHECK(find_cuda_rule(typeid(rule).name()) != nullptr); });
   CHECK(find_cuda_rule(typeid(qhadopt()).name()) == nullptr);
 }
 
 TEST_CASE("GPU: every rule equals the fused pass of the CPU") {
   if (no_gpu()) return;
-  for_each_compiled([](auto const& rule) {
+  cuda_rules::for_each([](char const*, auto const& rule) {
     CAPTURE(name(rule));
     auto here = parameters(at::kCPU), there = parameters(at::kCUDA);
     auto const expected = bind(rule), got = bind(rule, Path::fused_only);
@@ -86,4 +80,59 @@ TEST_CASE("GPU: the global norm is that of the CPU to its last digits") {
   give_gradients(there, 0);
   auto const expected = on_cpu->step(here, {}).grad_norm;
   CHECK(on_gpu->step(there, {}).grad_norm == doctest::Approx(expected).epsilon(1e-12));
+}
+
+TEST_CASE("GPU: a captured step, replayed 100 times, is 100 steps") {
+  if (no_gpu()) return;
+  cuda_rules::for_each([](char const*, auto const& rule) {
+    CAPTURE(name(rule));
+    auto const scheduled_rule = scheduled(rule, [](std::int64_t step, std::int64_t) { return 1.0 / static_cast<double>(step + 1); });
+    auto here = parameters(at::kCUDA), there = parameters(at::kCUDA);
+    auto const direct = bind_capturable(scheduled_rule), captured = bind_capturable(scheduled_rule);
+    // The gradient lies in memory of its own, which each replay reads again; it changes with the weight.
+    auto const backward = [](std::vector<Slot>& slots) {
+      for (auto& slot : slots) slot.weight.mutable_grad() = (slot.weight * 3).cos();
+    };
+    c10::cuda::CUDAStreamGuard const stream(c10::cuda::getStreamFromPool());
+    backward(here);
+    backward(there);
+    direct->step(here, {});
+    captured->step(there, {});
+    at::cuda::CUDAGraph graph;
+    graph.capture_begin();
+    backward(there);
+    captured->step(there, {.step = 1});
+    graph.capture_end();
+    for (std::int64_t step = 1; step <= 100; ++step) {
+      backward(here);
+      direct->step(here, {.step = step});
+      captured->set_step({.step = step});
+      graph.replay();
+    }
+    for (std::size_t i = 0; i < here.size(); ++i) CHECK(at::equal(here[i].weight, there[i].weight));
+    CHECK(at::equal(captured->state().at("optim.state.w0.step"), at::full({}, 101.0f)));
+    CHECK_FALSE(at::equal(here[0].weight, parameters(at::kCUDA)[0].weight));
+  });
+}
+
+TEST_CASE("GPU: numbers written on the device give the CPU's weights within bounds") {
+  if (no_gpu()) return;
+  cuda_rules::for_each([](char const*, auto const& rule) {
+    CAPTURE(name(rule));
+    auto here = parameters(at::kCPU), there = parameters(at::kCUDA);
+    auto const expected = bind(rule);
+    auto const got = bind_capturable(rule);
+    for (int step = 0; step < 20; ++step) {
+      give_gradients(here, step);
+      give_gradients(there, step);
+      expected->step(here, {.step = step});
+      got->step(there, {.step = step});
+    }
+    for (std::size_t i = 0; i < here.size(); ++i) {
+      auto const bound = here[i].weight.scalar_type() == float32 ? 4e-6 : 1e-14;  // those of the trajectories
+      if (here[i].weight.numel() == 0) continue;
+      auto const away = (here[i].weight - there[i].weight.cpu()).abs().max() / here[i].weight.abs().max().clamp_min(1);
+      CHECK(away.item<double>() <= bound);
+    }
+  });
 }

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 NOT_RUN = 77
-EXPECTED = ["adamw compiled", "amsgrad compiled", "qhadamw compiled", "adopt compiled", "qhadopt compiled", "mine compiled",
-            "other numbers compiled", "library compiled", "unnamed absent", "stepped down"]
+RULES = ["adamw", "amsgrad", "qhadamw", "adopt", "qhadopt", "ademamix", "aggmo", "laprop", "lion", "nadam", "rmsprop", "sgd",
+         "mine", "other numbers"]
+EXPECTED = [f"{rule} capturable" for rule in RULES] + ["library compiled", "unnamed absent", "stepped down"]
 
 
 def run(*command: object) -> str:

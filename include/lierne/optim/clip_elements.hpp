@@ -11,7 +11,7 @@ namespace lierne {
 /// The bound t^¼ of ADOPT; t counts the calls finished before this one, so the first real update is bounded by 1.
 /// Numerics: in double. Source: the official implementation's default.
 struct QuarterPower {
-  double operator()(std::int64_t finished_calls) const { return std::pow(static_cast<double>(finished_calls), 0.25); }
+  constexpr double operator()(std::integral auto finished_calls) const { return std::pow(static_cast<double>(finished_calls), 0.25); }
   static std::string name() { return "t^1/4"; }
 };
 

@@ -12,16 +12,12 @@ template <class Rule>
 void say(char const* name, Rule const& rule) {
   auto const* kernels = lierne::find_cuda_rule(typeid(rule).name());
   bool const complete = kernels != nullptr && kernels->run_float != nullptr && kernels->run_double != nullptr;
-  std::printf("%s %s\n", name, complete ? "compiled" : "absent");
+  bool const capturable = complete && kernels->write_float != nullptr && kernels->write_double != nullptr;
+  std::printf("%s %s\n", name, capturable ? "capturable" : complete ? "compiled" : "absent");
 }
 
 int main() {
-  say("adamw", cuda_rules::adamw);
-  say("amsgrad", cuda_rules::amsgrad);
-  say("qhadamw", cuda_rules::qhadamw);
-  say("adopt", cuda_rules::adopt);
-  say("qhadopt", cuda_rules::qhadopt);
-  say("mine", cuda_rules::mine);
+  cuda_rules::for_each([](char const* title, auto const& rule) { say(title, rule); });
   say("other numbers", lierne::adopt({.rate = 5, .beta2 = 0.5}) | lierne::decay(0.7, lierne::times_rate));
   say("library", library_rule);
   say("unnamed", lierne::adamw());

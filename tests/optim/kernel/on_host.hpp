@@ -19,7 +19,8 @@ inline HostLaunches host_launches;
 template <class Rule, class T>
 char const* run_on_host(CudaLaunch const& launch) {
   using Whole = Applied<Rule>;
-  for_each_cuda_table<Whole, T>(launch.parameters, nullptr, [](CudaTableOf<Whole, T> const& table) {
+  auto const* const numbers = static_cast<T const*>(launch.device_numbers);
+  for_each_cuda_table<Whole, T>(launch.parameters, numbers, [](CudaTableOf<Whole, T> const& table) {
     ++host_launches.launches;
     host_launches.blocks += table.blocks;
     host_launches.parameters += table.count;
@@ -30,9 +31,22 @@ char const* run_on_host(CudaLaunch const& launch) {
   return nullptr;
 }
 
+template <class Rule, class T>
+char const* write_on_host(CudaNumbers const& step) {
+  using Whole = Applied<Rule>;
+  for_each_numbers_table<Whole, T>(step.parameters, step.whole, step.clock, step.norm, static_cast<T*>(step.numbers),
+                                   [](auto const& table) {
+    for (std::int32_t index = 0; index < table.count + 5; ++index) write_cuda_numbers<Whole, T>(table, index);
+  });
+  return nullptr;
+}
+
+inline bool capturing_on_host = false;
+
 template <class Rule>
 CudaRule host_rule() {
-  return {typeid(Rule).name(), &run_on_host<Rule, float>, &run_on_host<Rule, double>};
+  return {typeid(Rule).name(), &run_on_host<Rule, float>, &run_on_host<Rule, double>, &write_on_host<Rule, float>,
+          &write_on_host<Rule, double>, [](void*) { return capturing_on_host; }};
 }
 
 }  // namespace lierne::test

@@ -12,16 +12,31 @@ namespace lierne {
 /// One step of parameters of one dtype on one device, which is the current one.
 struct CudaLaunch {
   std::span<CudaParameter const> parameters;
-  void* stream;  ///< a cudaStream_t
+  void* stream;                          ///< a cudaStream_t
+  void const* device_numbers = nullptr;  ///< a row for each parameter, on the device; null: the parameters' own
+};
+
+/// The uniform numbers of one step, written on the device by the rule itself.
+struct CudaNumbers {
+  std::span<CudaCalls const> parameters;
+  void const* whole;    ///< the rule with `Apply`, on the host
+  double const* clock;  ///< on the device: the rate and the schedule's factor
+  double const* norm;   ///< on the device: the global norm of the gradients; null where no stage asks for it
+  void* numbers;        ///< on the device: the rows, in the dtype of the parameters
+  void* stream;
 };
 
 /// What nvcc compiled for a rule. The functions return null, or CUDA's words for what went wrong.
 struct CudaRule {
   using Run = char const* (*)(CudaLaunch const&);
+  using Write = char const* (*)(CudaNumbers const&);
 
   char const* type;  ///< typeid(Node).name(); two units of one program agree on it
   Run run_float;
   Run run_double;
+  Write write_float = nullptr;  ///< these three for rules that are compiled CAPTURABLE
+  Write write_double = nullptr;
+  bool (*capturing)(void* stream) = nullptr;
   CudaRule const* next = nullptr;
 };
 

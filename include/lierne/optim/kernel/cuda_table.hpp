@@ -6,7 +6,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
+#include <type_traits>
 
 #include "lierne/optim/kernel/lane.hpp"
 #include "lierne/optim/rule.hpp"
@@ -57,6 +59,26 @@ struct CudaTable {
 /// The table of a rule's launches; `Node` is the whole rule, with `Apply`.
 template <Stage Node, class T>
 using CudaTableOf = CudaTable<T, Layout<Node>::fields, Layout<Node>::numbers>;
+
+/// What a parameter's numbers follow from on the device.
+struct CudaCalls {
+  std::int64_t* calls;  ///< finished ones; grows by one with each step
+  Multipliers multipliers;
+};
+
+/// The argument of a launch that writes numbers. The rule travels as bytes: nvcc cannot spell the types of all rules.
+template <std::size_t rule_bytes>
+struct CudaNumbersTable {
+  static constexpr int threads = 128;
+  static constexpr std::size_t most_entries = (32000 - rule_bytes) / sizeof(CudaCalls);
+
+  alignas(16) std::byte rule[rule_bytes];
+  double const* clock;
+  double const* norm;
+  void* numbers;
+  std::int32_t count;
+  CudaCalls entries[most_entries];
+};
 
 namespace detail {
 
@@ -115,6 +137,44 @@ constexpr void run_cuda_thread(CudaTableOf<Node, T> const& table, std::int32_t b
   }
   for (std::int64_t i = whole + thread; i < end; i += Table::threads) {
     detail::run_cuda_elements<Node, 1>(entry, numbers, i);
+  }
+}
+
+/// What thread `index` of all threads does: the numbers of one parameter's call, which it counts.
+/// Numerics: in double, as on the host; the device's `pow` may differ from the host's in the last digit.
+template <Stage Node, class T>
+constexpr void write_cuda_numbers(CudaNumbersTable<sizeof(Node)> const& table, std::int32_t index) {
+  if (index >= table.count) return;
+  auto const& entry = table.entries[index];
+  Call<> const call{.calls = *entry.calls,
+                    .rate = table.clock[0] * entry.multipliers.rate,
+                    .factor = table.clock[1],
+                    .norm = table.norm != nullptr ? *table.norm : 0,
+                    .multipliers = entry.multipliers};
+  constexpr int number_count = Layout<Node>::numbers;
+  double numbers[number_count + 1];
+  write_numbers(*reinterpret_cast<Node const*>(table.rule), call, numbers);
+  T* const row = static_cast<T*>(table.numbers) + index * number_count;
+  for (int k = 0; k < number_count; ++k) row[k] = static_cast<T>(numbers[k]);
+  *entry.calls = call.calls + 1;
+}
+
+/// Cuts parameters into tables of calls and calls `launch(table)` for each. Host.
+template <Stage Node, class T, class Launch>
+void for_each_numbers_table(std::span<CudaCalls const> parameters, void const* rule, double const* clock,
+                            double const* norm, T* numbers, Launch&& launch) {
+  static_assert(std::is_trivially_copyable_v<Node>, "lierne_cuda_rules: a rule must be trivially copyable to be CAPTURABLE");
+  using Table = CudaNumbersTable<sizeof(Node)>;
+  for (std::size_t begin = 0; begin < parameters.size(); begin += Table::most_entries) {
+    Table table;
+    std::memcpy(table.rule, rule, sizeof(Node));
+    table.clock = clock;
+    table.norm = norm;
+    table.numbers = numbers + begin * Layout<Node>::numbers;
+    auto const part = parameters.subspan(begin, std::min(Table::most_entries, parameters.size() - begin));
+    table.count = static_cast<std::int32_t>(part.size());
+    std::copy(part.begin(), part.end(), table.entries);
+    launch(table);
   }
 }
 
