@@ -44,6 +44,13 @@ TEST_CASE("nadam") {
 }
 
 TEST_CASE("normalisation before momentum") {
-  equals_peer("laprop", laprop({.rate = 3e-3}));
+  equals_peer("laprop", laprop({.rate = 3e-3, .epsilon = 1e-30}));
   equals_peer("adopt_coupled", decay(0.02, coupled) | adopt({.rate = 3e-3}));
+}
+
+TEST_CASE("sums over a parameter") {
+  equals_peer("cautious_adopt",
+              recipe("cautious adopt", 3e-3,
+                     NormaliseByPrevious<>{} | ClipElements<>{} | momentum<Bias::kept>() | cautious<CautiousScale::count>()));
+  equals_peer("mars", mars_adamw({.rate = 3e-3, .beta1 = 0.95, .beta2 = 0.99, .epsilon = 1e-30}) | decay(0.02, times_rate));
 }

@@ -14,11 +14,15 @@ import torch
 import pytorch_optimizer as po
 from safetensors.torch import save_file
 
+# pytorch-optimizer adds a constant 1e-15 to second moments under the root, which neither LaProp nor MARS has.
+po.base.optimizer.BaseOptimizer.apply_ams_bound.__defaults__ = (0.0,)
+
 CALLS = 60
 SHAPES = ((7, 5), (33,), (1, 1))
 ABSENT = (0, 9, 10, 33)  # calls in which tensor 1 has no gradient
 
 torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)  # NAdam keeps a product in the default format
 
 
 def torch_case(make, rate, **settings):
@@ -37,12 +41,17 @@ CASES = {
     "rmsprop_centred_momentum": (*torch_case(torch.optim.RMSprop, 1e-3, momentum=0.9, centered=True), False, False),
     "nadam": (*torch_case(torch.optim.NAdam, 3e-3), False, False),
     "nadam_decoupled": (*torch_case(torch.optim.NAdam, 3e-3, weight_decay=0.02, decoupled_weight_decay=True, momentum_decay=0.3), False, False),
-    # pytorch-optimizer: one count for a group, so every tensor takes part in every call.
-    "laprop": (lambda p: po.LaProp(p, lr=3e-3, eps=1e-15, weight_decay=0.0, foreach=False), 3e-3, True, True),
+    # pytorch-optimizer: one count for a group, so every tensor takes part in every call. LaProp and MARS add ε before the
+    # bias correction of the root: so small a one that its place does not matter.
+    "laprop": (lambda p: po.LaProp(p, lr=3e-3, eps=1e-30, weight_decay=0.0, foreach=False), 3e-3, True, True),
     "aggmo": (lambda p: po.AggMo(p, lr=1e-3, betas=(0.0, 0.9, 0.99), foreach=False), 1e-3, True, False),
     "qhm": (lambda p: po.QHM(p, lr=1e-2, momentum=0.99, nu=0.7, foreach=False), 1e-2, True, False),
     "adopt_coupled": (lambda p: po.ADOPT(p, lr=3e-3, betas=(0.9, 0.9999), weight_decay=0.02, weight_decouple=False, eps=1e-6,
                                          clip_lambda=lambda step: (step - 1) ** 0.25, foreach=False), 3e-3, True, False),
+    "cautious_adopt": (lambda p: po.ADOPT(p, lr=3e-3, betas=(0.9, 0.9999), eps=1e-6, cautious=True,
+                                          clip_lambda=lambda step: (step - 1) ** 0.25, foreach=False), 3e-3, True, False),
+    "mars": (lambda p: po.MARS(p, lr=3e-3, betas=(0.95, 0.99), gamma=0.025, eps=1e-30, optimize_1d=True, foreach=False,
+                               weight_decay=0.02, weight_decouple=True), 3e-3, True, False),
 }
 
 

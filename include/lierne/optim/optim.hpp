@@ -11,6 +11,7 @@
 #include "lierne/optim/value.hpp"
 
 // Stages.
+#include "lierne/optim/cautious.hpp"
 #include "lierne/optim/clip_elements.hpp"
 #include "lierne/optim/clip_norm.hpp"
 #include "lierne/optim/decay.hpp"
@@ -25,6 +26,8 @@
 #include "lierne/optim/aggmo.hpp"
 #include "lierne/optim/laprop.hpp"
 #include "lierne/optim/lion.hpp"
+#include "lierne/optim/mars.hpp"
+#include "lierne/optim/muon.hpp"
 #include "lierne/optim/nadam.hpp"
 #include "lierne/optim/qhadamw.hpp"
 #include "lierne/optim/rmsprop.hpp"

@@ -126,6 +126,10 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
     check(slot.weight.defined(), "optimizer: '", slot.name, "': its weight is undefined (initialise the model first)");
     if (!slot.weight.grad().defined()) continue;
     auto gradient = detail::checked_gradient(slot);
+    check<ShapeError>(!passes_->whole_tensors() || slot.shape.empty() || slot.weight.sizes() == slot.shape, "optimizer: '",
+                      slot.name, "': the rule '", passes_->name(), "' needs the whole parameter of shape ",
+                      to_string(slot.shape), ", found a part of it of shape ", to_string(slot.weight.sizes()),
+                      " (use a plan that does not cut it, or give it a rule of single elements by groups)");
     auto& state = state_of(slot, static_cast<std::size_t>(&slot - slots.data()));
     if (slot.counted) counted.push_back(gradient);
     present.push_back(&slot);
@@ -166,7 +170,9 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
 }
 
 inline void RuleOptimizer::run(std::vector<ParameterStep> const& steps) {
-  if (path_ == Path::loop) return run_loop(*passes_, steps);
+  check(path_ != Path::fused_only || !passes_->whole_tensors(), "optimizer: the rule '", passes_->name(),
+        "' sums over whole tensors and has no fused pass (bind it with Path::fused, which then goes tensor by tensor)");
+  if (path_ == Path::loop || (path_ != Path::foreach && passes_->whole_tensors())) return run_loop(*passes_, steps);
   if (path_ == Path::foreach) return run_foreach(*passes_, steps);
   auto const* const kernels = find_cuda_rule(passes_->type().name());
   std::vector<ParameterStep> here, on_gpu, elsewhere;

@@ -8,6 +8,7 @@
 
 #include "lierne/optim/kernel/fused_kernel.hpp"
 #include "lierne/optim/kernel/tensor_list_value.hpp"
+#include "lierne/optim/kernel/whole_tensor.hpp"
 #include "lierne/optim/rule.hpp"
 
 namespace lierne {
@@ -38,6 +39,8 @@ class Passes {
   /// Writes the uniform numbers of a call.
   virtual void write_numbers(Call<> const& call, double* out) const = 0;
 
+  /// Whether a stage needs whole tensors, so that there is no fused pass.
+  virtual bool whole_tensors() const { return false; }
   /// Fused: whole vectors of `fused_lanes<T>()` elements.
   virtual void run(Stretch<float> const& stretch) const = 0;
   virtual void run(Stretch<double> const& stretch) const = 0;
@@ -71,15 +74,20 @@ class PassesOf final : public Passes {
   }
   void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(whole_, call, out); }
 
+  bool whole_tensors() const override { return runs_on_whole_tensors<Node>; }
   void run(Stretch<float> const& stretch) const override {
+    if constexpr (!runs_on_whole_tensors<Node>) {
 #ifdef LIERNE_WIDE_PACK
-    if (wide_packs_run()) return run_wide_packs<Whole>(stretch);
-    run_packs<Whole, StageCode::apart>(stretch);  // processors before 2013: right, and a few times slower
+      if (wide_packs_run()) return run_wide_packs<Whole>(stretch);
+      run_packs<Whole, StageCode::apart>(stretch);  // processors before 2013: right, and a few times slower
 #else
-    run_packs<Whole>(stretch);
+      run_packs<Whole>(stretch);
 #endif
+    }
   }
-  void run(Stretch<double> const& stretch) const override { run_packs<Whole>(stretch); }
+  void run(Stretch<double> const& stretch) const override {
+    if constexpr (!runs_on_whole_tensors<Node>) run_packs<Whole>(stretch);
+  }
   void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const override {
     run_stages<Whole, StageCode::apart>(numbers, at, fields);
   }

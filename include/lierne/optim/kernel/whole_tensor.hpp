@@ -2,6 +2,7 @@
 // What stages of whole tensors are written with: sums over a parameter, and matrix iterations.
 #pragma once
 
+#include "lierne/core/error.hpp"
 #include "lierne/optim/kernel/tensor_list_value.hpp"
 
 namespace lierne {

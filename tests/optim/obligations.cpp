@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every recipe owes, one table: it converges, it resumes bit for bit, ascent is descent on the other sign, a group's
+// rate is a rate, zero gradients move nothing, a parameter that joins late runs as if alone, and the three paths agree.
+#include <doctest/doctest.h>
+
+#include "optim/recipes.hpp"
+
+using namespace lierne;
+
+namespace {
+
+constexpr Path paths[] = {Path::fused, Path::foreach, Path::loop};
+auto const doubles = at::TensorOptions().dtype(float64);
+
+Tensor start() { return at::linspace(-1.5, 2, 37, doubles); }
+// The k-th gradient of a noisy quadratic with curvatures from 0.2 to 2.
+Tensor gradient_at(Tensor const& weight, std::int64_t k) {
+  auto const curvature = at::linspace(0.2, 2, weight.numel(), weight.options());
+  auto const noise = at::sin(at::arange(weight.numel(), weight.options()) * 1.7 + static_cast<double>(k) * 2.3);
+  return curvature * weight + 0.01 * noise;
+}
+
+struct Run {
+  std::unique_ptr<Optimizer> optimizer;
+  std::vector<Slot> slots{{.name = "w", .weight = start()}};
+  std::int64_t calls = 0;
+
+  Tensor& weight() { return slots[0].weight; }
+  void step(Tensor const& gradient) {
+    weight().mutable_grad() = gradient;
+    optimizer->step(slots, {.step = calls++});
+  }
+  void steps(int count, double sign = 1) {
+    for (int i = 0; i < count; ++i) step(sign * gradient_at(weight(), calls));
+  }
+};
+
+template <class Rule>
+Run run_of(Rule const& rule, Path path = Path::fused) {
+  return {.optimizer = bind(rule, path)};
+}
+
+// Calls body(rule) for every recipe, named in messages.
+template <class Body>
+void each(Body const& body) {
+  test::for_each_recipe([&](auto const& rule) {
+    CAPTURE(name(rule));
+    body(rule);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("every recipe converges on a quadratic") {
+  each([](auto const& rule) {
+    auto run = run_of(rule);
+    run.steps(400);
+    CHECK(run.weight().abs().max().template item<double>() < 0.15);
+  });
+}
+
+TEST_CASE("every recipe goes on bit for bit from a saved state") {
+  each([](auto const& rule) {
+    for (auto path : paths) {
+      auto whole = run_of(rule, path);
+      whole.steps(17);
+      std::map<std::string, Tensor> saved;
+      for (auto const& [key, tensor] : whole.optimizer->state()) saved[key] = tensor.clone();
+      auto resumed = run_of(rule, path);
+      resumed.weight().copy_(whole.weight());
+      auto const report = resumed.optimizer->load_state(saved);
+      CHECK(report.missing.empty());
+      CHECK(report.extra.empty());
+      resumed.calls = whole.calls;
+      whole.steps(9);
+      resumed.steps(9);
+      CHECK(at::equal(whole.weight(), resumed.weight()));
+    }
+  });
+}
+
+TEST_CASE("maximising is minimising the other sign") {
+  each([](auto const& rule) {
+    auto up = run_of(maximize() | rule), down = run_of(rule);
+    for (std::int64_t k = 0; k < 20; ++k) {
+      auto const gradient = gradient_at(start(), k);
+      up.step(-gradient);
+      down.step(gradient);
+    }
+    CHECK(at::equal(up.weight(), down.weight()));
+  });
+}
+
+TEST_CASE("a parameter's multiplier on the rate is a rate, and decay and its multiplier are one product") {
+  each([](auto const& rule) {
+    if constexpr (requires { rule.rate; }) {  // a recipe alone, without stages before it
+      auto twice = rule;
+      twice.rate = 2 * rule.rate;
+      auto by_rate = run_of(twice | decay(0.05, times_rate)), by_group = run_of(rule | decay(0.1, times_rate));
+      by_group.slots[0].multipliers = {.rate = 2, .decay = 0.5};
+      by_rate.steps(12);
+      by_group.steps(12);
+      CHECK(at::equal(by_rate.weight(), by_group.weight()));
+    }
+  });
+}
+
+TEST_CASE("zero gradients from the start move nothing, and later ones keep everything finite") {
+  each([](auto const& rule) {
+    auto run = run_of(rule);
+    for (int i = 0; i < 3; ++i) run.step(at::zeros_like(run.weight()));
+    CHECK(at::equal(run.weight(), start()));
+    run.steps(3);
+    for (int i = 0; i < 3; ++i) run.step(at::zeros_like(run.weight()));
+    CHECK(at::isfinite(run.weight()).all().template item<bool>());
+    CHECK_FALSE(at::equal(run.weight(), start()));
+  });
+}
+
+TEST_CASE("a parameter that joins late, or misses calls, runs by its own count") {
+  each([](auto const& rule) {
+    for (auto path : paths) {
+      auto together = run_of(rule, path), alone = run_of(rule, path);
+      together.slots.push_back({.name = "late", .weight = start()});
+      std::int64_t calls = 0;
+      for (int k = 0; k < 12; ++k) {
+        together.weight().mutable_grad() = gradient_at(together.weight(), k);
+        if (k >= 5 && k != 8) together.slots[1].weight.mutable_grad() = gradient_at(together.slots[1].weight, calls++);
+        together.optimizer->step(together.slots, {.step = k});
+      }
+      alone.steps(static_cast<int>(calls));
+      CHECK(at::equal(together.slots[1].weight, alone.weight()));
+    }
+  });
+}
+
+TEST_CASE("the three paths of every recipe agree") {
+  each([](auto const& rule) {
+    auto fused = run_of(rule), foreach = run_of(rule, Path::foreach), loop = run_of(rule, Path::loop);
+    for (std::int64_t k = 0; k < 25; ++k) {
+      auto const gradient = gradient_at(start(), k);
+      for (auto* run : {&fused, &foreach, &loop}) run->step(gradient.clone());
+    }
+    CHECK((fused.weight() - loop.weight()).abs().max().template item<double>() <= 1e-12);
+    CHECK((foreach.weight() - loop.weight()).abs().max().template item<double>() <= 1e-12);
+  });
+}
