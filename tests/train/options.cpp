@@ -25,9 +25,10 @@ TEST_CASE("options have defaults, and the command line replaces them") {
   CHECK(defaults.steps == 1000);
   CHECK(defaults.device == "cpu");
   CHECK(defaults.out.empty());
+  CHECK_FALSE(defaults.require_fused);
   auto const given = parse({"--steps", "7", "--minutes", "0.5", "--out", "runs/a", "--device", "cuda:1", "--data", "x.txt",
                             "--tokenizer", "t.json", "--validate-every", "0", "--sample", "0", "--threads", "2", "--seed",
-                            "9", "--quiet"});
+                            "9", "--quiet", "--require-fused"});
   CHECK(given.steps == 7);
   CHECK(given.minutes == 0.5);
   CHECK(given.out == "runs/a");
@@ -39,6 +40,7 @@ TEST_CASE("options have defaults, and the command line replaces them") {
   CHECK(given.threads == 2);
   CHECK(given.seed == 9);
   CHECK(given.quiet);
+  CHECK(given.require_fused);
 }
 
 TEST_CASE("the help names every option with its default") {
@@ -47,7 +49,7 @@ TEST_CASE("the help names every option with its default") {
   options.add_to(app);
   auto const help = app.help();
   for (char const* name : {"--data", "--tokenizer", "--out", "--device", "--steps", "--minutes", "--validate-every",
-                           "--sample", "--threads", "--seed", "--quiet"}) {
+                           "--sample", "--threads", "--seed", "--quiet", "--require-fused"}) {
     CAPTURE(name);
     CHECK(help.find(name) != std::string::npos);
   }

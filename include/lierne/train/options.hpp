@@ -32,6 +32,7 @@ struct Options {
   int threads = 0;                    ///< of LibTorch's pool; 0: its own choice
   std::uint64_t seed = 42;            ///< of the model's first values
   bool quiet = false;                 ///< no progress lines
+  bool require_fused = false;         ///< an update rule without a fused pass where the weights lie is an error
 
   /// Adds every option to a CLI11 application, so that a program can add its own beside them (include <CLI/CLI.hpp>).
   void add_to(CLI::App& app);
@@ -57,6 +58,7 @@ LIERNE_INLINE void Options::add_to(CLI::App& app) {
       ->capture_default_str()->check(CLI::NonNegativeNumber);
   app.add_option("--seed", seed, "seed of the first weights")->capture_default_str();
   app.add_flag("--quiet", quiet, "print results alone, no progress");
+  app.add_flag("--require-fused", require_fused, "stop where an update rule has no fused pass on the device");
 }
 
 LIERNE_INLINE Options Options::parse(int argc, char** argv) {
