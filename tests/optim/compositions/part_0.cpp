@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "optim/compositions/random_rule.hpp"
+
+TEST_CASE("random compositions 0 to 49: fused, foreach and loop agree") {
+  lierne::test::compare_range<0>(std::make_integer_sequence<unsigned, 50>{});
+}
