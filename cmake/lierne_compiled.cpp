@@ -3,3 +3,4 @@
 #define LIERNE_COMPILING
 #include "lierne/checkpoint/safetensors.hpp"
 #include "lierne/lierne.hpp"
+#include "lierne/sweep/sweep.hpp"

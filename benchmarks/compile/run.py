@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seconds of the compiler: each umbrella header, example 01, each further model in a unit; against the budgets of CONTRIBUTING.md.
+"""Seconds of the compiler: each umbrella header, example 01, each further model in a unit, sweeps of many rules; against the
+budgets of CONTRIBUTING.md.
 
     script/bench compile [--json FILE] [--repeats N] [--only REGEX]
 
@@ -8,6 +9,7 @@ without. `ours` is the median of the repeats, in seconds of processor time (the 
 beside it does not count), `peer` the budget where there is one. What a unit costs before its first own line is `nothing`.
 """
 import argparse
+import itertools
 import json
 import os
 import re
@@ -38,6 +40,31 @@ void train_{i}(ln::Options const& options) {{
 }}
 """
 
+# The parts that the rules of a sweep are made of; each names one stage. Every rule ends with one stage more: the one that
+# applies the direction.
+SWEEPS = (16, 64, 256)
+BEFORE = ("", "ln::clip_norm(1.0) | ", "ln::decay(0.01, ln::coupled) | ", "ln::maximize() | ")
+MOMENTA = ("ln::momentum({.beta = 0.9})", "ln::momentum<ln::Bias::kept>({.beta = 0.9})", "ln::quasi_hyperbolic({.beta = 0.9})",
+           "ln::heavy_ball({.momentum = 0.9})")
+NORMALISATIONS = ("ln::normalise({.beta = 0.95})", "ln::normalise<ln::Epsilon::floor>({.beta = 0.95})",
+                  "ln::normalise_by_maximum({.beta = 0.95})", "ln::normalise_by_previous({.beta = 0.95})")
+AFTER = ("", " | ln::decay(0.1, ln::times_rate)", " | ln::decay(0.1, ln::times_schedule)", " | ln::decay(1e-4, ln::independent)")
+
+SWEEP = """#include <lierne/lierne.hpp>
+#include <lierne/sweep/sweep.hpp>
+namespace ln = lierne;
+constexpr ln::Decoder base{{.layers = 2, .width = 64, .vocab = 4096, .mixer = ln::Attention{{.heads = 4}}}};
+int main(int argc, char** argv) {{
+  auto options = ln::SweepOptions::parse(argc, argv);
+  auto data = ln::text(options.data, options.tokenizer) | ln::pack(64) | ln::shuffle(42) | ln::batch(8);
+  ln::sweep(options, ln::axis<ln::Rope{{}}, ln::NoPosition{{}}>("position"), ln::rules("rule", {{
+{rules}
+  }}), ln::rates({{1e-3, 2e-3, 4e-3}}), ln::seeds(3), [&](auto position, auto rule) {{
+    return ln::trial(ln::Model<ln::with(base, position())>{{}}, ln::scheduled(rule, ln::warmup(20) | ln::cosine_to(0.1)), data);
+  }});
+}}
+"""
+
 
 @dataclass
 class Case:
@@ -58,6 +85,20 @@ def models(count: int) -> str:
     return text
 
 
+def sweep(count: int) -> tuple[str, int]:
+    """The unit of a sweep of `count` different rules, and how many different stages are in them."""
+    chosen, seen = [], set()
+    combinations = list(itertools.product(AFTER, BEFORE, (True, False), MOMENTA, NORMALISATIONS))
+    for k in range(count):
+        # 37 has no factor in common with their number: no combination twice, and small sweeps have something of everything.
+        after, before, momentum_first, momentum, normalisation = combinations[37 * k % len(combinations)]
+        first, second = (momentum, normalisation) if momentum_first else (normalisation, momentum)
+        chosen.append(f'    {before}ln::recipe("own", 1e-3, {first} | {second}){after},')
+        seen |= {before, momentum, normalisation, after}
+    assert len(set(chosen)) == count
+    return SWEEP.format(rules="\n".join(chosen)), len(seen - {""}) + 1
+
+
 def umbrellas() -> list[Path]:
     return [h for h in tree.headers(ROOT) if h == Path("lierne.hpp") or h == Path(tree.folder(h)) / f"{tree.folder(h)}.hpp"]
 
@@ -75,6 +116,9 @@ def cases() -> list[Case]:
     found += [Case("example 01", example, True, budget=6.0), Case("example 01", example, False)]
     for precompiled in (True, False):
         found += [Case("1 model in a unit", models(1), precompiled), Case(f"{MODELS} models in a unit", models(MODELS), precompiled)]
+    for precompiled, count in itertools.product((True, False), SWEEPS):
+        code, stages = sweep(count)
+        found.append(Case(f"sweep of {count} rules of {stages} stages", code, precompiled, budget=1.0 * stages))
     return found
 
 

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rule as a list of erased stages: what 256 rules of a sweep are made of without compiling 256 passes.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lierne/core/compiled.hpp"
+#include "lierne/sweep/stage_pass.hpp"
+
+#if LIERNE_BODIES
+#include <cstring>
+#include <typeinfo>
+#endif
+
+namespace lierne {
+
+/// The stages of a rule from left to right, its recipe marked. `rule_chain(rule)` makes it.
+struct RuleChain {
+  /// A stage; or, without one, the begin of the recipe (with its title) or its end.
+  struct Entry {
+    std::shared_ptr<StagePass const> stage{};
+    std::string title{};
+    bool begins_recipe = false;
+  };
+  std::vector<Entry> entries{};
+  double rate = 0;  ///< of the recipe
+
+  /// The rule in one line, as `name(rule)` says it.
+  std::string name() const;
+  /// Checks what the compiler checks of a typed rule. Errors: `ArgumentError` for two fields of one name, or a
+  /// `clip_norm` that is not first.
+  void check_places() const;
+};
+
+/// The passes of a chain: all stages run over a few hundred elements in the cache, then over the next, so that memory is
+/// read and written once, as by the rule's own pass.
+/// Numerics: bit for bit those of the rule's own passes, on every path.
+std::unique_ptr<Passes const> make_passes(RuleChain const& chain);
+
+namespace detail {
+
+// Not inlined: a sweep of many rules calls it many times with few types.
+template <Stage S>
+[[gnu::noinline]] void append_stage(RuleChain& chain, S const& stage, std::span<std::string_view const> fields) {
+  chain.entries.push_back({.stage = std::make_shared<StagePassOf<S> const>(stage, fields)});
+}
+
+template <Stage Node>
+[[gnu::noinline]] void append_stages(RuleChain& chain, Node const& node) {
+  if constexpr (PipeNode<Node>) {
+    append_stages(chain, node.left);
+    append_stages(chain, node.right);
+  } else if constexpr (is_recipe<Node>) {
+    chain.entries.push_back({.title = node.title, .begins_recipe = true});
+    chain.rate = node.rate;
+    append_stages(chain, node.body);
+    chain.entries.push_back({});
+  } else if constexpr (is_labelled<Node>) {
+    append_stage(chain, node.stage, field_names<Node>());
+  } else {
+    append_stage(chain, node, field_names<Node>());
+  }
+}
+
+}  // namespace detail
+
+/// Erases the types of a rule's stages. Errors (compile time): those of `check_rule`.
+template <Stage Node>
+RuleChain rule_chain(Node const& rule) {
+  static_assert(check_rule<Node>());
+  RuleChain chain;
+  detail::append_stages(chain, rule);
+  return chain;
+}
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::string RuleChain::name() const {
+  std::string text;
+  bool first = true;
+  for (auto const& entry : entries) {
+    if (!entry.stage && !entry.begins_recipe) {
+      text += ")";
+      first = false;
+      continue;
+    }
+    if (!first) text += " | ";
+    text += entry.stage ? entry.stage->name() : entry.title + " " + number(rate) + " (";
+    first = !entry.stage;
+  }
+  return text;
+}
+
+LIERNE_INLINE void RuleChain::check_places() const {
+  std::vector<std::string_view> fields;
+  for (auto const& entry : entries) {
+    if (!entry.stage) continue;
+    check(!entry.stage->largest_norm() || entry.stage == entries.front().stage,
+          "clip_norm: it must be the first stage of a rule, found '", name(), "'");
+    for (auto field : entry.stage->fields()) {
+      check(std::ranges::find(fields, field) == fields.end(), "rule: two stages keep a field '", field, "' in '", name(),
+            "' (label one of the stages: ln::labelled<\"slow\">(stage))");
+      fields.push_back(field);
+    }
+  }
+}
+
+namespace detail {
+
+class ChainPasses final : public Passes {
+ public:
+  explicit ChainPasses(RuleChain const& chain) : name_(chain.name()), rate_(chain.rate), entries_(chain.entries) {
+    entries_.push_back({.stage = std::make_shared<StagePassOf<Apply> const>(Apply{}, field_names<Apply>())});
+    for (auto const& entry : entries_) {
+      if (!entry.stage) continue;
+      numbers_ += entry.stage->number_count();
+      fields_.insert(fields_.end(), entry.stage->fields().begin(), entry.stage->fields().end());
+    }
+    check(fields_.size() <= most_fields, "rule: a rule may keep at most ", most_fields, " fields, found ", fields_.size());
+  }
+
+  std::string name() const override { return name_; }
+  // No kernels of its own are registered for a chain: elsewhere than on the CPU it takes the foreach path.
+  std::type_info const& type() const override { return typeid(ChainPasses); }
+  void const* whole() const override { return nullptr; }
+  bool whole_tensors() const override {
+    return std::ranges::any_of(entries_, [](auto const& entry) { return entry.stage && entry.stage->whole_tensor(); });
+  }
+  double initial_rate() const override { return rate_; }
+  std::span<std::string_view const> fields() const override { return fields_; }
+  std::size_t number_count() const override { return numbers_; }
+  std::optional<double> largest_norm() const override {
+    return entries_.front().stage ? entries_.front().stage->largest_norm() : std::nullopt;
+  }
+  void write_numbers(Call<> const& call, double* out) const override {
+    for (auto const& entry : entries_) {
+      if (!entry.stage) continue;
+      entry.stage->write_numbers(call, out);
+      out += entry.stage->number_count();
+    }
+  }
+
+  void run(Stretch<float> const& stretch) const override { run_blocks(stretch); }
+  void run(Stretch<double> const& stretch) const override { run_blocks(stretch); }
+  void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const override {
+    run_eager(numbers, at, fields);
+  }
+  void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const override {
+    run_eager(numbers, at, fields);
+  }
+
+ private:
+  // Calls `run(stage, numbers, first field)` for each stage until a gate has held, and `begin` where the recipe begins.
+  template <class Number, class Run, class Begin>
+  void walk(Number const* numbers, Run const& run, Begin const& begin) const {
+    std::size_t field = 0;
+    for (auto const& entry : entries_) {
+      if (!entry.stage) {
+        if (entry.begins_recipe) begin();
+        continue;
+      }
+      run(*entry.stage, numbers, field);
+      if (entry.stage->gate() && numbers[0] != 0) return;
+      numbers += entry.stage->number_count();
+      field += entry.stage->fields().size();
+    }
+  }
+
+  template <class T>
+  void run_blocks(Stretch<T> const& stretch) const {
+    constexpr std::int64_t most = 2048 / sizeof(T);
+    alignas(32) T gradient[most], direction[most];
+    auto const size = stretch.packs * fused_lanes<T>();
+    for (std::int64_t begin = 0; begin < size; begin += most) {
+      auto const here = std::min(most, size - begin);
+      auto const bytes = static_cast<std::size_t>(here) * sizeof(T);
+      std::array<T*, most_fields> fields{};
+      for (std::size_t k = 0; k < fields_.size(); ++k) fields[k] = stretch.fields[k] + begin;
+      std::memcpy(gradient, stretch.gradient + begin, bytes);
+      std::memcpy(direction, gradient, bytes);
+      walk(
+          stretch.numbers,
+          [&](StagePass const& stage, T const* numbers, std::size_t field) {
+            stage.run(StageBlock<T>{stretch.weight + begin, gradient, direction, fields.data() + field, numbers, here});
+          },
+          [&] { std::memcpy(direction, gradient, bytes); });
+    }
+  }
+
+  template <class V>
+  void run_eager(double const* all_numbers, Element<V>& at, V* fields) const {
+    walk(
+        all_numbers,
+        [&](StagePass const& stage, double const* numbers, std::size_t field) { stage.run(numbers, at, fields + field); },
+        [&] { at.direction = at.gradient; });
+  }
+
+  std::string name_;
+  double rate_;
+  std::vector<RuleChain::Entry> entries_;
+  std::size_t numbers_ = 0;
+  std::vector<std::string_view> fields_;
+};
+
+}  // namespace detail
+
+LIERNE_INLINE std::unique_ptr<Passes const> make_passes(RuleChain const& chain) {
+  chain.check_places();
+  return std::make_unique<detail::ChainPasses const>(chain);
+}
+#endif
+
+}  // namespace lierne

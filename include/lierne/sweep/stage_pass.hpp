@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// One stage with its type erased: compiled once, however many rules of a sweep contain it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "lierne/optim/kernel/passes.hpp"
+#include "lierne/optim/kernel/whole_tensor.hpp"
+
+namespace lierne {
+
+/// Elements that stay in the innermost cache while one stage after the other runs on them, in place.
+template <class T>
+struct StageBlock {
+  T* weight;
+  T* gradient;
+  T* direction;
+  T* const* fields;  ///< the stage's own
+  T const* numbers;  ///< the stage's own
+  std::int64_t size;  ///< a multiple of `fused_lanes<T>()`
+};
+
+/// A stage without its type.
+class StagePass {
+ public:
+  virtual ~StagePass() = default;
+
+  virtual std::string name() const = 0;
+  virtual std::span<std::string_view const> fields() const = 0;
+  virtual std::size_t number_count() const = 0;
+  /// Whether the first of its numbers, where it is not 0, ends the rule for a parameter.
+  virtual bool gate() const = 0;
+  /// The norm above which it clips all gradients, for `ClipNorm`.
+  virtual std::optional<double> largest_norm() const = 0;
+  /// Whether it runs on whole tensors alone, so that there are no blocks of it.
+  virtual bool whole_tensor() const = 0;
+  virtual void write_numbers(Call<> const& call, double* out) const = 0;
+
+  virtual void run(StageBlock<float> const& block) const = 0;
+  virtual void run(StageBlock<double> const& block) const = 0;
+  virtual void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const = 0;
+  virtual void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const = 0;
+};
+
+namespace detail {
+
+template <Stage S, class V>
+void run_stage_on(StageBlock<typename V::Scalar> const& block) {
+  using T = typename V::Scalar;
+  constexpr auto field_count = static_cast<std::size_t>(Layout<S>::fields);
+  // Copies, so that the compiler sees that no store can change them.
+  std::array<T, Layout<S>::numbers> numbers;
+  std::copy_n(block.numbers, numbers.size(), numbers.begin());
+  std::array<T*, field_count> fields;
+  std::copy_n(block.fields, field_count, fields.begin());
+  for (std::int64_t i = 0; i < block.size; i += V::lanes) {
+    Element<V> at;
+    at.weight = V::load(block.weight + i);
+    at.gradient = V::load(block.gradient + i);
+    at.direction = V::load(block.direction + i);
+    V values[field_count + 1];  // one more: an array may not be empty
+    for (std::size_t k = 0; k < field_count; ++k) values[k] = V::load(fields[k] + i);
+    run_stage<S>(numbers.data(), at, values);
+    at.weight.store(block.weight + i);
+    at.gradient.store(block.gradient + i);
+    at.direction.store(block.direction + i);
+    for (std::size_t k = 0; k < field_count; ++k) values[k].store(fields[k] + i);
+  }
+}
+
+template <Stage S, class T>
+[[gnu::noinline]] void run_stage_packed(StageBlock<T> const& block) {
+  run_stage_on<S, Pack<T>>(block);
+}
+#ifdef LIERNE_WIDE_PACK
+template <Stage S>
+[[gnu::flatten, gnu::noinline, gnu::target("avx2")]] void run_stage_wide(StageBlock<float> const& block) {
+  run_stage_on<S, WidePack<float>>(block);
+}
+#endif
+
+}  // namespace detail
+
+/// The pass of the stage `S`, which is no pipe, no recipe and has no label.
+template <Stage S>
+class StagePassOf final : public StagePass {
+ public:
+  /// `fields`: the names under which the rule keeps the stage's fields.
+  StagePassOf(S const& stage, std::span<std::string_view const> fields) : stage_(stage), fields_(fields) {}
+
+  std::string name() const override { return lierne::name(stage_); }
+  std::span<std::string_view const> fields() const override { return fields_; }
+  std::size_t number_count() const override { return Layout<S>::numbers; }
+  bool gate() const override { return Gate<S>; }
+  std::optional<double> largest_norm() const override {
+    if constexpr (PhaseBoundary<S>) {
+      return stage_.largest;
+    } else {
+      return std::nullopt;
+    }
+  }
+  bool whole_tensor() const override { return runs_on_whole_tensors<S>; }
+  void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(stage_, call, out); }
+
+  void run(StageBlock<float> const& block) const override {
+    if constexpr (!runs_on_whole_tensors<S>) {
+#ifdef LIERNE_WIDE_PACK
+      if (wide_packs_run()) return detail::run_stage_wide<S>(block);
+#endif
+      detail::run_stage_packed<S>(block);
+    }
+  }
+  void run(StageBlock<double> const& block) const override {
+    if constexpr (!runs_on_whole_tensors<S>) detail::run_stage_packed<S>(block);
+  }
+  void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const override {
+    detail::run_stage_apart<S>(numbers, at, fields);
+  }
+  void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const override {
+    detail::run_stage_apart<S>(numbers, at, fields);
+  }
+
+ private:
+  [[no_unique_address]] S stage_;
+  std::span<std::string_view const> fields_;
+};
+
+}  // namespace lierne

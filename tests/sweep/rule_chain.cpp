@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lierne/sweep/rule_chain.hpp"
+
+#include "lierne/optim/bind.hpp"
+#include "sweep/rules.hpp"
+
+using namespace lierne;
+
+namespace {
+
+auto falling = [](std::int64_t step, std::int64_t total) { return 1 - 0.5 * static_cast<double>(step) / static_cast<double>(total); };
+
+}  // namespace
+
+TEST_CASE("a chain of erased stages is the rule, bit for bit, on every path") {
+  test::for_each_rule([](auto const& rule) {
+    auto const chain = rule_chain(rule);
+    CAPTURE(chain.name());
+    CHECK(chain.name() == name(rule));
+    for (auto dtype : {float32, float64}) {
+      for (auto path : {Path::fused, Path::foreach, Path::loop}) {
+        auto const typed = bind(scheduled(rule, falling), path);
+        auto const erased = make_optimizer(make_passes(chain), falling, path);
+        CHECK(erased->name() == typed->name());
+        CHECK(erased->initial_rate() == typed->initial_rate());
+        test::check_equal(test::after_steps(*erased, dtype), test::after_steps(*typed, dtype));
+      }
+    }
+  });
+}
+
+TEST_CASE("the steps that are compared do something") {
+  auto const still = make_optimizer(make_passes(rule_chain(plain_sgd(1e-300))), {}, Path::fused);
+  auto const moved = make_optimizer(make_passes(rule_chain(plain_sgd(0.1))), {}, Path::fused);
+  auto const a = test::after_steps(*still, float32), b = test::after_steps(*moved, float32);
+  CHECK((a.back() - b.back()).numel() > 0);
+  CHECK((a[8] - b[8]).abs().max().item<double>() > 0.01);
+}
+
+TEST_CASE("a chain's rate is that of its recipe, and may be set") {
+  auto chain = rule_chain(clip_norm(1) | adamw({.rate = 0.25}));
+  CHECK(chain.rate == 0.25);
+  chain.rate = 0.5;
+  CHECK(make_passes(chain)->initial_rate() == 0.5);
+  CHECK(make_passes(chain)->name().find("adamw 0.5 (") != std::string::npos);
+  CHECK(make_passes(chain)->largest_norm() == 1);
+  CHECK_FALSE(make_passes(rule_chain(adamw()))->largest_norm());
+}
+
+TEST_CASE("places that only a chain can get wrong are checked when it runs") {
+  auto chain = rule_chain(clip_norm(1) | adamw());
+  std::swap(chain.entries.front(), chain.entries.back());
+  CHECK_THROWS_WITH_AS(make_passes(chain), doctest::Contains("clip_norm: it must be the first stage"), ArgumentError);
+  auto twice = rule_chain(adamw());
+  lierne::detail::append_stages(twice, momentum());
+  CHECK_THROWS_WITH_AS(make_passes(twice), doctest::Contains("two stages keep a field 'exp_avg'"), ArgumentError);
+}

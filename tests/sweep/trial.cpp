@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lierne/sweep/trial.hpp"
+
+#include "train/small.hpp"
+
+using namespace lierne;
+
+namespace {
+
+Options options(std::int64_t steps) { return {.steps = steps, .validate_every = 0, .sample = 0, .seed = 5, .quiet = true}; }
+
+auto rule() { return clip_norm(1.0) | adamw({.rate = 1e-2}) | decay(0.1, times_rate); }
+
+}  // namespace
+
+TEST_CASE("a trial is the run of the trainer, number for number, and leaves the stream where it was") {
+  auto data = small::data(), same = small::data();
+  Row row;
+  run_trial(trial(Model<small::spec>{}, scheduled(rule(), warmup(3)), data), options(8), row);
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), warmup(3)), options(8)};
+  auto const expected = trainer.fit(same);
+  CHECK(row.loss == expected.loss);
+  CHECK(row.validation_loss == expected.validation_loss);
+  CHECK(row.bits_per_byte == expected.bits_per_byte);
+  CHECK(row.diverged_at == 0);
+  REQUIRE(row.curve.size() == 8);
+  CHECK(row.curve.back().loss == row.loss);
+
+  CHECK(data.position() == small::data().position());
+  Row again;
+  run_trial(trial(Model<small::spec>{}, scheduled(rule(), warmup(3)), data), options(8), again);
+  CHECK(again.bits_per_byte == row.bits_per_byte);
+  CHECK((again.curve == row.curve));
+}
+
+TEST_CASE("a run that diverges says at which step, keeps its curve, and rewinds the stream") {
+  auto data = small::data();
+  Row row;
+  run_trial(trial(Model<small::spec>{}, plain_sgd(1e30), data), options(50), row);
+  CHECK(row.diverged_at >= 2);
+  CHECK(row.diverged_at <= 50);
+  CHECK(row.curve.size() == static_cast<std::size_t>(row.diverged_at - 1));
+  CHECK(std::isfinite(row.curve.front().loss));
+  CHECK(std::isnan(row.bits_per_byte));
+  CHECK(data.position() == small::data().position());
+  // The trainer alone says the same step.
+  Trainer trainer{Model<small::spec>{}, plain_sgd(1e30), options(50)};
+  CHECK_THROWS_WITH_AS(trainer.fit(data), doctest::Contains(message("step ", row.diverged_at, " ").c_str()), NumericError);
+}
+
+TEST_CASE("data without held-out text, and errors that are no divergence, come through") {
+  std::vector<std::string> const documents{"Emma Woodhouse, handsome, clever, and rich, with a comfortable home, seemed."};
+  Text const all{std::make_shared<Tokenizer const>(small::text().tokenizer()), documents, {.validation = 0}};
+  auto data = all | pack(8) | shuffle(7) | batch(1);
+  Row row;
+  CHECK_THROWS_WITH_AS(run_trial(trial(Model<small::spec>{}, adamw(), data), options(2), row),
+                       doctest::Contains("expected data with held-out text"), ArgumentError);
+  auto wrong = options(2);
+  wrong.device = "tpu";
+  auto good = small::data();
+  CHECK_THROWS_AS(run_trial(trial(Model<small::spec>{}, adamw(), good), wrong, row), ArgumentError);
+}
