@@ -30,7 +30,7 @@ struct SoftLimit {
 
 int main(int argc, char** argv) {
   ln::SweepOptions options;
-  options.steps = 150;
+  options.steps = 120;
   options.validate_every = 0;
   std::int64_t seeds = 2;
   CLI::App app{"compares 24 update rules on one text, each at the best of three rates"};
@@ -68,8 +68,8 @@ int main(int argc, char** argv) {
       ln::aggmo<3>({.rate = 0.1, .betas = {0, 0.9, 0.99}}),
   });
 
-  auto data = ln::text(options.data, std::filesystem::path(options.tokenizer), {.validation = 0.02}) | ln::pack(64) |
-              ln::shuffle(42) | ln::batch(8);
+  auto data = ln::text(options.data, std::filesystem::path(options.tokenizer), {.validation = 0.01}) | ln::pack(64) |
+              ln::shuffle(42) | ln::batch(4);
   ln::sweep(options, rules, ln::rate_factors({0.5, 1, 2}), ln::seeds(seeds), [&](auto rule) {
     return ln::trial(ln::Model<tiny>{}, ln::scheduled(ln::clip_norm(1.0) | rule, ln::warmup(20) | ln::cosine_to(0.1)), data);
   });
