@@ -21,6 +21,7 @@ template <class Bound = QuarterPower>
 struct ClipElements {
   using pipe_role = StageRole;
   static constexpr bool changes_direction = true;
+  static constexpr bool counts_clipped = true;
 
   [[no_unique_address]] Bound bound{};
 
@@ -28,6 +29,11 @@ struct ClipElements {
   template <class V>
   static constexpr void element(auto const& numbers, Element<V>& at) {
     at.direction = clamp(at.direction, -numbers[0], numbers[0]);
+  }
+  template <class V>
+  static constexpr void element(auto const& numbers, CountingElement<V>& at) {
+    at.clipped = at.clipped + select((at.direction < V(-numbers[0])) | (at.direction > V(numbers[0])), V(1), V(0));
+    element(numbers, static_cast<Element<V>&>(at));
   }
   std::string name() const {
     if constexpr (requires { bound.name(); }) {

@@ -132,12 +132,17 @@ inline StepReport GroupedOptimizer::step(std::span<Slot const> slots, StepContex
   auto inner = context;
   if ((clips || context.measure_norm) && !inner.grad_norm) inner.grad_norm = detail::global_norm(counted, context);
   StepReport report;
-  for (auto& rule : rules_) {
-    auto const part = rule.optimizer->step(rule.slots, inner);
-    if (&rule == &rules_.front()) report = part;
-    if (&rule == &rules_.front()) continue;
+  std::vector<MonitorBook> books(rules_.size());
+  for (std::size_t r = 0; r < rules_.size(); ++r) {
+    auto const part = rules_[r].optimizer->step(rules_[r].slots, inner, books[r]);
+    if (r == 0) report.rate = part.rate;
+    report.grad_norm = part.grad_norm;
     report.clipped |= part.clipped;
     report.updated += part.updated;
+  }
+  auto const* const monitor = rules_.front().passes->monitor();
+  if (monitor != nullptr && monitor->due(context.step)) {
+    report.metrics = detail::metrics_over_ranks(std::move(books), *monitor, context);
   }
   return report;
 }

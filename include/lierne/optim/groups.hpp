@@ -21,7 +21,7 @@ void warn_of_decay(double times_schedule);
 template <Stage Node>
 std::unique_ptr<Passes const> passes_of(Node const& rule) {
   warn_of_decay(decay_times_schedule(rule));
-  return std::unique_ptr<Passes const>(new PassesOf<Node>(rule));
+  return make_passes(rule);
 }
 
 }  // namespace detail
@@ -39,7 +39,8 @@ struct ParameterGroup {
 inline ParameterGroup on(Where condition, Multipliers multipliers) { return {std::move(condition), multipliers}; }
 
 /// Parameters that meet a condition follow a rule of their own. The schedule's factor multiplies its rate too. It clips
-/// only if it begins with `clip_norm`; the norm is that of all gradients, of every group.
+/// only if it begins with `clip_norm`; the norm is that of all gradients, of every group. Its
+/// parameters are in the metrics of the monitor that the rule of the groups ends in if it ends in one of that interval.
 /// Errors (compile time): those of `check_rule`.
 template <Stage Node>
 ParameterGroup on(Where condition, Node const& rule, Multipliers multipliers = {}) {

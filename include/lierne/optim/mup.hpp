@@ -44,8 +44,8 @@ template <class Left, class Right>
 inline constexpr bool divides_by_moment<Pipe<Left, Right>> = divides_by_moment<Left> || divides_by_moment<Right>;
 template <class Number, class Body>
 inline constexpr bool divides_by_moment<Recipe<Number, Body>> = divides_by_moment<Body>;
-template <FixedString label, class S>
-inline constexpr bool divides_by_moment<Labelled<label, S>> = divides_by_moment<S>;
+template <auto label, class S>
+inline constexpr bool divides_by_moment<LabelledStage<label, S>> = divides_by_moment<S>;
 
 // Whether every decay of a rule has the form.
 template <class Node, DecayForm form>

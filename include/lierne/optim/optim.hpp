@@ -37,6 +37,7 @@
 #include "lierne/optim/bind.hpp"
 #include "lierne/optim/differentiable.hpp"
 #include "lierne/optim/groups.hpp"
+#include "lierne/optim/monitor.hpp"
 #include "lierne/optim/mup.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "lierne/core/error.hpp"
-#include "lierne/optim/stage.hpp"
+#include "lierne/optim/monitor.hpp"
 #include "lierne/tensor/kind.hpp"
 #include "lierne/tensor/tensor.hpp"
 
@@ -35,6 +35,8 @@ struct StepContext {
   bool measure_norm = false;  ///< report the gradient norm even where no stage needs it (one more pass over gradients)
   /// Adds a number over all ranks. Called once in a step that needs the norm, on every rank alike.
   std::function<double(double)> sum_over_ranks = {};
+  /// The same for what a monitor has summed. Called once in a measured step, on every rank alike.
+  ReduceOverRanks reduce_over_ranks = {};
 };
 
 /// What a step did.
@@ -43,6 +45,7 @@ struct StepReport {
   double grad_norm = std::numeric_limits<double>::quiet_NaN();  ///< before clipping; NaN where it was not measured
   bool clipped = false;    ///< whether clipping made gradients smaller
   std::int64_t updated = 0;  ///< slots that had a gradient
+  std::map<std::string, double> metrics{};  ///< of a step that the rule's monitor measures, by the keys of `Monitor`
 };
 
 /// What became of each key when a state was loaded.

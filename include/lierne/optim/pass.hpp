@@ -98,8 +98,8 @@ constexpr void write_numbers(Node const& node, Call<CallNumber> const& call, Num
 
 namespace detail {
 
-template <class Node, class V, class Number>
-constexpr bool run_stage(Number const* numbers, Element<V>& at, V* fields) {
+template <class Node, class At, class V, class Number>
+constexpr bool run_stage(Number const* numbers, At& at, V* fields) {
   constexpr int gate = Gate<Node> ? 1 : 0;
   std::array<Number, Layout<Node>::numbers - gate> own{};
   for (std::size_t i = 0; i < own.size(); ++i) own[i] = numbers[i + gate];
@@ -115,8 +115,8 @@ constexpr bool run_stage(Number const* numbers, Element<V>& at, V* fields) {
   }(std::make_index_sequence<Layout<Node>::fields>{});
 }
 
-template <class Node, class V, class Number>
-[[gnu::noinline]] bool run_stage_apart(Number const* numbers, Element<V>& at, V* fields) {
+template <class Node, class At, class V, class Number>
+[[gnu::noinline]] bool run_stage_apart(Number const* numbers, At& at, V* fields) {
   return run_stage<Node>(numbers, at, fields);
 }
 
@@ -138,8 +138,9 @@ enum class StageCode { inlined, apart };
 
 /// Runs the stages of `Node` from left to right on one value; false when a gate held, so that nothing after it may run.
 /// `numbers` are what `write_numbers` wrote, in the scalar that `V` computes with; `fields` the pipe's, in pipe order.
-template <Stage Node, StageCode code = StageCode::inlined, Value V, class Number>
-constexpr bool run_stages(Number const* numbers, Element<V>& at, V* fields) {
+/// `at` is an `Element<V>`, or a `CountingElement<V>` in a measured step.
+template <Stage Node, StageCode code = StageCode::inlined, class At, Value V, class Number>
+constexpr bool run_stages(Number const* numbers, At& at, V* fields) {
   if constexpr (PipeNode<Node>) {
     using Left = decltype(Node::left);
     return run_stages<Left, code>(numbers, at, fields) &&

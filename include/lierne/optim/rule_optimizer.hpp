@@ -7,7 +7,7 @@
 #include <deque>
 
 #include "lierne/optim/kernel/cuda.hpp"
-#include "lierne/optim/kernel/eager.hpp"
+#include "lierne/optim/kernel/monitored.hpp"
 #include "lierne/optim/kernel/norm.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"
@@ -22,6 +22,8 @@ class RuleOptimizer final : public Optimizer {
       : passes_(std::move(passes)), schedule_(std::move(schedule)), path_(path) {}
 
   StepReport step(std::span<Slot const> slots, StepContext const& context) override;
+  /// The same; the sums of a measured step go to `book`, not yet added over ranks.
+  StepReport step(std::span<Slot const> slots, StepContext const& context, MonitorBook& book);
   std::map<std::string, Tensor> state() const override;
   LoadReport load_state(std::map<std::string, Tensor> const& state) override;
   double initial_rate() const override { return passes_->initial_rate(); }
@@ -40,6 +42,9 @@ class RuleOptimizer final : public Optimizer {
   ParameterState& state_of(Slot const& slot, std::size_t position);
   void attach(Slot const& slot, ParameterState& state) const;
   void run(std::vector<ParameterStep> const& steps);
+  std::vector<MonitorSums*> open_book(std::span<Slot const> slots, std::vector<Slot const*> const& present,
+                                      MonitorBook& book);
+  void run_monitored(std::vector<ParameterStep> const& steps, std::vector<MonitorSums*> const& sums);
 
   std::unique_ptr<Passes const> passes_;
   Schedule schedule_;
@@ -47,6 +52,7 @@ class RuleOptimizer final : public Optimizer {
   States states_;
   std::vector<States::iterator> order_;  // of the slots of the last step: the next one mostly has the same
   std::int64_t steps_ = 0;
+  MonitorSums replicas_;  // what another rank counts
   bool said_foreach_ = false;
 };
 
@@ -74,6 +80,13 @@ inline Tensor checked_gradient(Slot const& slot) {
                     "optimizer: '", slot.name, "': expected a gradient of ", at::toString(weight.scalar_type()), " on ",
                     weight.device(), ", found ", at::toString(gradient.scalar_type()), " on ", gradient.device());
   return gradient.contiguous();
+}
+
+inline std::map<std::string, double> metrics_over_ranks(std::vector<MonitorBook> books, Monitor const& monitor,
+                                                        StepContext const& context) {
+  check(!context.sum_over_ranks || context.reduce_over_ranks,
+        "optimizer: a monitor over ranks needs StepContext::reduce_over_ranks beside sum_over_ranks");
+  return monitor_metrics(std::move(books), monitor.only_global, context.reduce_over_ranks);
 }
 
 // The norm of gradients that were counted on all ranks.
@@ -112,6 +125,16 @@ inline void RuleOptimizer::attach(Slot const& slot, ParameterState& state) const
 }
 
 inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext const& context) {
+  MonitorBook book;
+  auto report = step(slots, context, book);
+  auto const* const monitor = passes_->monitor();
+  if (monitor != nullptr && monitor->due(context.step)) {
+    report.metrics = detail::metrics_over_ranks({std::move(book)}, *monitor, context);
+  }
+  return report;
+}
+
+inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext const& context, MonitorBook& book) {
   NoGrad const no_grad;
   ++steps_;
   double const factor = schedule_ ? schedule_(context.step, context.total) : 1;
@@ -160,13 +183,49 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
     steps[i].numbers = known->second.data();
   }
 
-  run(steps);
+  auto const* const monitor = passes_->monitor();
+  if (monitor != nullptr && monitor->due(context.step)) {
+    run_monitored(steps, open_book(slots, present, book));
+  } else {
+    run(steps);
+  }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     ++states[i]->calls;
     present[i]->weight.mutable_grad().reset();
   }
   report.updated = static_cast<std::int64_t>(steps.size());
   return report;
+}
+
+// An entry for every slot, so that all ranks have the same; gives those of the slots that are present.
+inline std::vector<MonitorSums*> RuleOptimizer::open_book(std::span<Slot const> slots,
+                                                          std::vector<Slot const*> const& present, MonitorBook& book) {
+  auto const which = MonitoredFields::of(*passes_);
+  book = {.moment = which.moment >= 0, .moment2 = which.moment2 >= 0, .clipped = passes_->counts_clipped()};
+  for (auto const& slot : slots) book.parameters.emplace_back(slot.name, MonitorSums{});
+  std::vector<MonitorSums*> sums;
+  for (auto const* slot : present) {
+    auto& own = book.parameters[static_cast<std::size_t>(slot - slots.data())].second;
+    sums.push_back(slot->counted ? &own : &replicas_);
+    if (!slot->counted) continue;
+    own.present = 1;
+    if (book.clipped) own.elements = static_cast<double>(slot->weight.numel());
+  }
+  return sums;
+}
+
+inline void RuleOptimizer::run_monitored(std::vector<ParameterStep> const& steps, std::vector<MonitorSums*> const& sums) {
+  bool const eager = path_ == Path::loop || path_ == Path::foreach || passes_->whole_tensors();
+  std::vector<ParameterStep> here, elsewhere;
+  std::vector<MonitorSums*> sums_here, sums_elsewhere;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    bool const fused = !eager && steps[i].weight.is_cpu();
+    (fused ? here : elsewhere).push_back(steps[i]);
+    (fused ? sums_here : sums_elsewhere).push_back(sums[i]);
+  }
+  run_fused_monitored(*passes_, here, sums_here);
+  for (auto const& step : here) step.weight.unsafeGetTensorImpl()->bump_version();
+  run_loop_monitored(*passes_, elsewhere, sums_elsewhere);
 }
 
 inline void RuleOptimizer::run(std::vector<ParameterStep> const& steps) {

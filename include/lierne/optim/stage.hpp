@@ -41,6 +41,12 @@ struct Element {
   V direction;  ///< starts as the gradient where the recipe starts; the rule subtracts rate · direction at its end
 };
 
+/// The same in a measured step: a stage that clips elements adds up how many.
+template <class V>
+struct CountingElement : Element<V> {
+  V clipped;
+};
+
 /// Where in a rule a stage stands.
 enum class Place { before_recipe, in_recipe, after_recipe };
 

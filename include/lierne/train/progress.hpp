@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 
 #include "lierne/core/compiled.hpp"
@@ -31,6 +32,7 @@ struct StepMetrics {
   double elapsed = 0;         ///< since the process started, seconds
   std::int64_t tokens = 0;    ///< seen so far by all processes
   double data_seconds = 0;    ///< of this step, waiting for its batch
+  std::map<std::string, double> optimizer{};  ///< of a measured step: the rule's monitor
 };
 
 /// A validation: mean cross entropy of the held-out text.
@@ -82,10 +84,11 @@ LIERNE_INLINE MetricsFile::MetricsFile(std::filesystem::path const& folder) : pa
 }
 
 LIERNE_INLINE void MetricsFile::write(StepMetrics const& m) {
-  line(nlohmann::ordered_json{{"step", m.step}, {"loss", m.loss}, {"grad_norm", m.grad_norm}, {"rate", m.rate},
+  nlohmann::ordered_json object{{"step", m.step}, {"loss", m.loss}, {"grad_norm", m.grad_norm}, {"rate", m.rate},
                               {"tokens_per_s", m.tokens_per_s}, {"seconds", m.seconds}, {"elapsed", m.elapsed},
-                              {"tokens", m.tokens}, {"data_seconds", m.data_seconds}}
-           .dump());
+                              {"tokens", m.tokens}, {"data_seconds", m.data_seconds}};
+  for (auto const& [key, value] : m.optimizer) object[key] = value;
+  line(object.dump());
 }
 
 LIERNE_INLINE void MetricsFile::write(ValidationMetrics const& m) {

@@ -134,10 +134,22 @@ LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std
     mesh_.all().sum(sum);
     return sum.item<double>();
   };
+  auto const reduce = [this](std::span<double> sums, std::span<double> maxima) {
+    auto const doubles = at::TensorOptions().dtype(float64);
+    auto const of = [&](std::span<double> values) {
+      return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, doubles);
+    };
+    auto const added = of(sums).to(device_).clone();
+    mesh_.all().sum(added);
+    of(sums).copy_(added);
+    auto const all = mesh_.all().gather(of(maxima).to(device_).unsqueeze(0));
+    of(maxima).copy_(all.amax(0));
+  };
   auto const report = optimizer_->step(
-      slots_, {.step = step - 1, .total = steps, .measure_norm = true, .sum_over_ranks = sum_all});
+      slots_, {.step = step - 1, .total = steps, .measure_norm = true, .sum_over_ranks = sum_all, .reduce_over_ranks = reduce});
   tokens_ += batch.global_valid;
   metrics.grad_norm = report.grad_norm;
+  metrics.optimizer = report.metrics;
   metrics.rate = report.rate;
   metrics.tokens = tokens_;
   metrics.seconds = metrics.data_seconds + clock.lap();

@@ -15,6 +15,14 @@ inline Tensor own_copy(Tensor const& field, Tensor const& weight) {
   return (field.is_alias_of(weight) ? field.clone() : field).expand_as(weight).contiguous();
 }
 
+// New fields, and the weight written in place.
+inline void keep_results(ParameterStep const& step, TensorValue const& weight, std::vector<TensorValue> const& fields) {
+  for (std::size_t k = 0; k < fields.size(); ++k) {
+    (*step.fields)[k] = own_copy(fields[k].beside(step.weight), step.weight);
+  }
+  step.weight.copy_(weight.tensor);
+}
+
 }  // namespace detail
 
 /// Tensor by tensor. Fields become new tensors, weights are written in place.
@@ -23,10 +31,7 @@ inline void run_loop(Passes const& passes, std::span<ParameterStep const> steps)
     Element<TensorValue> at{step.weight, step.gradient, {}};
     std::vector<TensorValue> fields(step.fields->begin(), step.fields->end());
     passes.run(step.numbers, at, fields.data());
-    for (std::size_t k = 0; k < fields.size(); ++k) {
-      (*step.fields)[k] = detail::own_copy(fields[k].beside(step.weight), step.weight);
-    }
-    step.weight.copy_(at.weight.tensor);
+    detail::keep_results(step, at.weight, fields);
   }
 }
 

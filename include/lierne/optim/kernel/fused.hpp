@@ -28,8 +28,9 @@ struct FusedArrays {
 };
 
 // The end of an array that does not fill a vector: computed in a padded copy, by the same instructions as the rest.
+// `clipped`, in a measured step, grows by the elements that were clipped.
 template <class T>
-void run_tail(Passes const& passes, FusedArrays<T> const& arrays, std::int64_t begin, std::int64_t size) {
+void run_tail(Passes const& passes, FusedArrays<T> const& arrays, std::int64_t begin, std::int64_t size, double* clipped) {
   constexpr std::size_t most_lanes = 32 / sizeof(T);
   auto const field_count = passes.fields().size();
   auto const bytes = static_cast<std::size_t>(size) * sizeof(T);
@@ -42,43 +43,73 @@ void run_tail(Passes const& passes, FusedArrays<T> const& arrays, std::int64_t b
     fields[k] = values[k];
     std::memcpy(values[k], arrays.fields[k] + begin, bytes);
   }
-  passes.run(Stretch<T>{weight, gradient, fields, arrays.numbers, 1});
+  Stretch<T> const stretch{weight, gradient, fields, arrays.numbers, 1};
+  if (clipped == nullptr) {
+    passes.run(stretch);
+  } else {
+    T counts[most_lanes] = {};
+    passes.count(stretch, counts);
+    for (std::int64_t i = 0; i < size; ++i) *clipped += counts[i];
+  }
   std::memcpy(arrays.weight + begin, weight, bytes);
   for (std::size_t k = 0; k < field_count; ++k) std::memcpy(arrays.fields[k] + begin, values[k], bytes);
 }
 
+// A part of one parameter.
 template <class T>
-void run_fused(Passes const& passes, std::span<ParameterStep const* const> steps) {
+void run_part(Passes const& passes, FusedArrays<T> const& entry, std::int64_t begin, std::int64_t size,
+              double* clipped = nullptr) {
+  auto const lanes = fused_lanes<T>();
+  auto const field_count = passes.fields().size();
+  std::array<T*, Passes::most_fields> fields{};
+  for (std::size_t k = 0; k < field_count; ++k) fields[k] = entry.fields[k] + begin;
+  auto const packs = size / lanes;
+  if (packs > 0) {
+    Stretch<T> const stretch{entry.weight + begin, entry.gradient + begin, fields.data(), entry.numbers, packs};
+    if (clipped == nullptr) {
+      passes.run(stretch);
+    } else {
+      T counts[32 / sizeof(T)] = {};
+      passes.count(stretch, counts);
+      for (T const count : counts) *clipped += count;
+    }
+  }
+  auto const tail = size % lanes;
+  if (tail > 0) run_tail(passes, entry, begin + packs * lanes, tail, clipped);
+}
+
+// Where the arrays of a step lie, and the rule's numbers in their dtype.
+template <class T>
+struct FusedPlan {
   std::vector<FusedArrays<T>> arrays;
   std::vector<std::int64_t> sizes;
-  auto const number_count = passes.number_count();
-  std::vector<T> numbers(steps.size() * number_count);
-  arrays.reserve(steps.size());
-  for (auto const* step : steps) {
-    auto& entry = arrays.emplace_back();
-    entry.weight = step->weight.mutable_data_ptr<T>();
-    entry.gradient = step->gradient.const_data_ptr<T>();
-    for (std::size_t k = 0; k < step->fields->size(); ++k) {
-      entry.fields[k] = (*step->fields)[k].template mutable_data_ptr<T>();
+  std::vector<T> numbers;
+
+  FusedPlan(Passes const& passes, std::span<ParameterStep const* const> steps)
+      : numbers(steps.size() * passes.number_count()) {
+    auto const number_count = passes.number_count();
+    arrays.reserve(steps.size());
+    for (auto const* step : steps) {
+      auto& entry = arrays.emplace_back();
+      entry.weight = step->weight.mutable_data_ptr<T>();
+      entry.gradient = step->gradient.const_data_ptr<T>();
+      for (std::size_t k = 0; k < step->fields->size(); ++k) {
+        entry.fields[k] = (*step->fields)[k].template mutable_data_ptr<T>();
+      }
+      T* const own_numbers = numbers.data() + (arrays.size() - 1) * number_count;
+      std::copy_n(step->numbers, number_count, own_numbers);
+      entry.numbers = own_numbers;
+      sizes.push_back(step->weight.numel());
     }
-    T* const own_numbers = numbers.data() + (arrays.size() - 1) * number_count;
-    std::copy_n(step->numbers, number_count, own_numbers);
-    entry.numbers = own_numbers;
-    sizes.push_back(step->weight.numel());
   }
-  auto const field_count = passes.fields().size();
-  auto const lanes = fused_lanes<T>();
-  for_each_chunk(cut_into_chunks(sizes), [&](Chunk const& chunk, std::size_t) {
-    auto const& entry = arrays[static_cast<std::size_t>(chunk.array)];
-    std::array<T*, Passes::most_fields> fields{};
-    for (std::size_t k = 0; k < field_count; ++k) fields[k] = entry.fields[k] + chunk.begin;
-    auto const packs = chunk.size / lanes;
-    if (packs > 0) {
-      passes.run(Stretch<T>{entry.weight + chunk.begin, entry.gradient + chunk.begin, fields.data(),
-                            entry.numbers, packs});
-    }
-    auto const tail = chunk.size % lanes;
-    if (tail > 0) run_tail(passes, entry, chunk.begin + packs * lanes, tail);
+  FusedPlan(FusedPlan const&) = delete;
+};
+
+template <class T>
+void run_fused(Passes const& passes, std::span<ParameterStep const* const> steps) {
+  FusedPlan<T> const plan(passes, steps);
+  for_each_chunk(cut_into_chunks(plan.sizes), [&](Chunk const& chunk, std::size_t) {
+    run_part(passes, plan.arrays[static_cast<std::size_t>(chunk.array)], chunk.begin, chunk.size);
   });
 }
 

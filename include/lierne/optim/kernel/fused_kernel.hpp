@@ -23,8 +23,9 @@ struct Stretch {
 
 namespace detail {
 
-template <Stage Node, class V, StageCode code>
-void run_stretch(Stretch<typename V::Scalar> const& stretch) {
+// With `counting`, adds to `clipped` how many elements each lane clipped.
+template <Stage Node, class V, StageCode code, bool counting = false>
+void run_stretch(Stretch<typename V::Scalar> const& stretch, [[maybe_unused]] typename V::Scalar* clipped = nullptr) {
   using T = typename V::Scalar;
   constexpr auto field_count = static_cast<std::size_t>(Layout<Node>::fields);
   // Copies, so that the compiler sees that no store through a field can change them.
@@ -36,13 +37,15 @@ void run_stretch(Stretch<typename V::Scalar> const& stretch) {
   T const* gradient = stretch.gradient;
   auto const end = stretch.packs * V::lanes;
   for (std::int64_t i = 0; i < end; i += V::lanes) {
-    Element<V> at;
+    std::conditional_t<counting, CountingElement<V>, Element<V>> at;
+    if constexpr (counting) at.clipped = V::load(clipped);
     at.weight = V::load(weight + i);
     at.gradient = V::load(gradient + i);
     V values[field_count + 1];  // one more: an array may not be empty
     for (std::size_t k = 0; k < field_count; ++k) values[k] = V::load(fields[k] + i);
     run_stages<Node, code>(numbers.data(), at, values);
     at.weight.store(weight + i);
+    if constexpr (counting) at.clipped.store(clipped);
     for (std::size_t k = 0; k < field_count; ++k) values[k].store(fields[k] + i);
   }
 }
@@ -55,11 +58,21 @@ template <Stage Node, StageCode code = StageCode::inlined, class T>
   detail::run_stretch<Node, Pack<T>, code>(stretch);
 }
 
+/// The same in a measured step of a rule that clips elements: adds to `clipped`, one count for each lane.
+template <Stage Node, class T>
+[[gnu::flatten, gnu::noinline]] void count_packs(Stretch<T> const& stretch, T* clipped) {
+  detail::run_stretch<Node, Pack<T>, StageCode::inlined, true>(stretch, clipped);
+}
+
 #ifdef LIERNE_WIDE_PACK
-/// The same in AVX2, of `WidePack<T>::lanes` elements. The processor must have AVX2.
+/// The same two in AVX2, of `WidePack<T>::lanes` elements. The processor must have AVX2.
 template <Stage Node, class T>
 [[gnu::flatten, gnu::noinline, gnu::target("avx2")]] void run_wide_packs(Stretch<T> const& stretch) {
   detail::run_stretch<Node, WidePack<T>, StageCode::inlined>(stretch);
+}
+template <Stage Node, class T>
+[[gnu::flatten, gnu::noinline, gnu::target("avx2")]] void count_wide_packs(Stretch<T> const& stretch, T* clipped) {
+  detail::run_stretch<Node, WidePack<T>, StageCode::inlined, true>(stretch, clipped);
 }
 #endif
 

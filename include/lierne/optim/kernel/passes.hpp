@@ -9,6 +9,7 @@
 #include "lierne/optim/kernel/fused_kernel.hpp"
 #include "lierne/optim/kernel/tensor_list_value.hpp"
 #include "lierne/optim/kernel/whole_tensor.hpp"
+#include "lierne/optim/monitor.hpp"
 #include "lierne/optim/rule.hpp"
 
 namespace lierne {
@@ -44,6 +45,15 @@ class Passes {
   /// Fused: whole vectors of `fused_lanes<T>()` elements.
   virtual void run(Stretch<float> const& stretch) const = 0;
   virtual void run(Stretch<double> const& stretch) const = 0;
+  /// The rule's monitor, if it has one, and whether a stage counts what it clips.
+  virtual Monitor const* monitor() const { return nullptr; }
+  virtual bool counts_clipped() const { return false; }
+  /// Fused and loop in a measured step of such a rule: `clipped` grows by the number of elements, lane by lane.
+  virtual void count(Stretch<float> const& stretch, float* /*clipped*/) const { run(stretch); }
+  virtual void count(Stretch<double> const& stretch, double* /*clipped*/) const { run(stretch); }
+  virtual void count(double const* numbers, CountingElement<TensorValue>& at, TensorValue* fields) const {
+    run(numbers, at, fields);
+  }
   /// Loop: replaces `at.weight` and the fields.
   virtual void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const = 0;
   /// Foreach: the same for lists of tensors that share the numbers.
@@ -52,7 +62,7 @@ class Passes {
 
 /// The passes of the rule `Node`.
 template <Stage Node>
-class PassesOf final : public Passes {
+class PassesOf : public Passes {
   using Whole = Applied<Node>;
   static_assert(Layout<Node>::fields <= most_fields, "bind: a rule may keep at most 16 fields (split it)");
 
@@ -95,8 +105,57 @@ class PassesOf final : public Passes {
     run_stages<Whole, StageCode::apart>(numbers, at, fields);
   }
 
- private:
+ protected:
   Whole whole_;
 };
+
+/// The same of a rule that measures its steps.
+template <Stage Node>
+class MonitoredPassesOf final : public PassesOf<Node> {
+  using Whole = Applied<Node>;
+  static constexpr bool counts = detail::counts_clipped<Node> && !runs_on_whole_tensors<Node>;
+
+ public:
+  using PassesOf<Node>::PassesOf;
+  using PassesOf<Node>::run;
+
+  Monitor const* monitor() const override { return detail::find_monitor(this->whole_.left); }
+  bool counts_clipped() const override { return counts; }
+  void count(Stretch<float> const& stretch, float* clipped) const override {
+    if constexpr (counts) {
+#ifdef LIERNE_WIDE_PACK
+      if (wide_packs_run()) return count_wide_packs<Whole>(stretch, clipped);
+#endif
+      count_packs<Whole>(stretch, clipped);
+    } else {
+      run(stretch);
+    }
+  }
+  void count(Stretch<double> const& stretch, double* clipped) const override {
+    if constexpr (counts) {
+      count_packs<Whole>(stretch, clipped);
+    } else {
+      run(stretch);
+    }
+  }
+  void count(double const* numbers, CountingElement<TensorValue>& at, TensorValue* fields) const override {
+    if constexpr (counts) {
+      run_stages<Whole, StageCode::apart>(numbers, at, fields);
+    } else {
+      run(numbers, at, fields);
+    }
+  }
+};
+
+/// The passes of a rule.
+template <Stage Node>
+std::unique_ptr<Passes const> make_passes(Node const& rule) {
+  if constexpr (detail::has_monitor<Node>) {
+    return std::make_unique<MonitoredPassesOf<Node> const>(rule);
+  } else {
+    return std::make_unique<PassesOf<Node> const>(rule);
+  }
+}
+
 
 }  // namespace lierne
