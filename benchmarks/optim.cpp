@@ -1,139 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
-// Seconds of an optimizer step: rules in one fused pass against ATen's fused AdamW, and against the loop path.
-//   bench_optim [--json FILE]
-#include <algorithm>
+// Times steps of update rules on demand: benchmarks/optim.py asks, in turn with the peers.
+//   bench_optim        reads lines `RULE COUNT SHAPE THREADS` (adopt 200 64x64 2, phase/adamw 16 1024x1024 1) and answers
+//                      each with `seconds of one step, bytes of state for a parameter`
+#include <ATen/Parallel.h>
+
 #include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
+#include <iostream>
+#include <map>
+#include <sstream>
 #include <string>
-#include <vector>
 
 #include "lierne/optim/optim.hpp"
 #include "lierne/tensor/autograd.hpp"
-
-#include <ATen/Parallel.h>  // at::set_num_threads
+#include "lierne/tensor/memory.hpp"
 
 namespace {
 
-using namespace lierne;
-
-struct Case {
-  std::string name;
-  double ours;
-  double peer;
-  std::string peer_name;
-};
-
-struct Sizes {
-  char const* name;
-  std::int64_t count;
-  Shape shape;
-};
+namespace ln = lierne;
 
 // Weights with gradients that stay, so that a timing holds the step alone.
-struct Problem {
-  std::vector<Slot> slots;
-  std::vector<Tensor> gradients;
-
-  explicit Problem(Sizes const& sizes) {
-    for (std::int64_t i = 0; i < sizes.count; ++i) {
-      slots.push_back({.name = "layers." + std::to_string(i) + ".weight", .weight = at::randn(sizes.shape)});
-      gradients.push_back(at::randn(sizes.shape));
+class Problem {
+ public:
+  Problem(std::unique_ptr<ln::Optimizer> optimizer, std::int64_t count, ln::Shape const& shape)
+      : optimizer_(std::move(optimizer)) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      slots_.push_back({.name = "layers." + std::to_string(i) + ".weight", .weight = at::randn(shape)});
+      gradients_.push_back(at::randn(shape));
     }
+    for (int warm = 0; warm < 2; ++warm) step();
   }
-  double seconds(Optimizer& optimizer) {
-    for (std::size_t i = 0; i < slots.size(); ++i) slots[i].weight.mutable_grad() = gradients[i];
+  double step() {
+    for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].weight.mutable_grad() = gradients_[i];
     auto const start = std::chrono::steady_clock::now();
-    optimizer.step(slots, {});
+    optimizer_->step(slots_, {});
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
+  double state_bytes() const {
+    double bytes = 0, parameters = 0;
+    for (auto const& [key, tensor] : optimizer_->state()) bytes += static_cast<double>(tensor.nbytes());
+    for (auto const& slot : slots_) parameters += static_cast<double>(slot.weight.numel());
+    return bytes / parameters;
+  }
+
+ private:
+  std::unique_ptr<ln::Optimizer> optimizer_;
+  std::vector<ln::Slot> slots_;
+  std::vector<ln::Tensor> gradients_;
 };
-
-// torch.optim.AdamW(fused=True) without its Python.
-struct AtenFused {
-  std::vector<Tensor> weights, gradients, averages, moments, steps;
-
-  explicit AtenFused(Problem const& problem) : gradients(problem.gradients) {
-    for (auto const& slot : problem.slots) {
-      weights.push_back(slot.weight.clone());
-      averages.push_back(at::zeros_like(slot.weight));
-      moments.push_back(at::zeros_like(slot.weight));
-      steps.push_back(at::zeros({}));
-    }
-  }
-  double seconds() {
-    auto const start = std::chrono::steady_clock::now();
-    at::_foreach_add_(steps, 1);
-    at::_fused_adamw_(weights, gradients, averages, moments, {}, steps, 1e-3, 0.9, 0.999, 0.1, 1e-8, false, false);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-};
-
-double median(std::vector<double> times) {
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
-}
-
-// Medians of alternating runs: what disturbs one disturbs the other.
-template <class Ours, class Peer>
-std::pair<double, double> alternate(Ours ours, Peer peer, int rounds) {
-  std::vector<double> times[2];
-  ours();
-  peer();
-  for (int round = 0; round < rounds; ++round) {
-    times[0].push_back(ours());
-    times[1].push_back(peer());
-  }
-  return {median(times[0]), median(times[1])};
-}
 
 template <class Rule>
-Case against_loop(char const* name, Rule const& rule, Sizes const& sizes, int threads) {
-  Problem problem(sizes), other(sizes);
-  auto const ours = bind(rule), peer = bind(rule, Path::loop);
-  auto const [seconds, loop] =
-      alternate([&] { return problem.seconds(*ours); }, [&] { return other.seconds(*peer); }, 7);
-  return {std::string(name) + "/" + sizes.name + "/" + std::to_string(threads), seconds, loop, "loop path"};
+std::unique_ptr<ln::Optimizer> make(Rule const& rule, bool phase) {
+  if (phase) return ln::bind(ln::clip_norm(1.0) | rule);
+  return ln::bind(rule);
 }
 
-Case adamw_against_fused(Sizes const& sizes, int threads) {
-  Problem problem(sizes);
-  auto const ours = bind(adamw() | decay(0.1, times_rate));
-  AtenFused peer(problem);
-  auto const [seconds, fused] = alternate([&] { return problem.seconds(*ours); }, [&] { return peer.seconds(); }, 21);
-  return {std::string("adamw/") + sizes.name + "/" + std::to_string(threads), seconds, fused, "at::_fused_adamw_"};
+// The rules of peers/optim.py by its names and settings; the others have no peer there.
+std::unique_ptr<ln::Optimizer> optimizer(std::string name) {
+  bool const phase = name.starts_with("phase/");
+  if (phase) name.erase(0, 6);
+  using namespace ln;
+  if (name == "adamw") return make(adamw() | decay(0.005, times_rate), phase);
+  if (name == "decoupled_adamw") return make(adamw({.beta2 = 0.95}) | decay(0.005, times_schedule), phase);
+  if (name == "qhadamw") return make(qhadamw() | decay(0.005, times_schedule), phase);
+  if (name == "adopt") return make(adopt() | decay(0.005, times_rate), phase);
+  if (name == "qhadopt") return make(qhadopt() | decay(0.005, times_schedule), phase);
+  throw ArgumentError("bench_optim: no rule '" + name + "' (adamw, decoupled_adamw, qhadamw, adopt, qhadopt)");
+}
+
+ln::Shape shape_of(std::string const& text) {
+  ln::Shape shape;
+  std::istringstream in(text);
+  for (std::string extent; std::getline(in, extent, 'x');) shape.push_back(std::stoll(extent));
+  return shape;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  NoGrad const no_grad;
-  Sizes const large{"large", 16, {1024, 1024}}, matrices{"200x64x64", 200, {64, 64}}, vectors{"1000x64", 1000, {64}};
-  std::vector<Case> cases;
-  auto const add = [&](Case const& result) {
-    std::printf("%-24s %9.3f ms  %-18s %9.3f ms  ratio %.3f\n", result.name.c_str(), 1e3 * result.ours,
-                result.peer_name.c_str(), 1e3 * result.peer, result.peer / result.ours);
-    std::fflush(stdout);
-    cases.push_back(result);
-  };
-  for (int threads : {1, 2}) {
+int main() {
+  ln::NoGrad const no_grad;
+  ln::keep_freed_memory();
+  std::unique_ptr<Problem> problem;
+  std::string held;
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream in(line);
+    std::string name, shape;
+    std::int64_t count = 0;
+    int threads = 0;
+    ln::check(static_cast<bool>(in >> name >> count >> shape >> threads),
+              "bench_optim: expected `RULE COUNT SHAPE THREADS`, found '", line, "'");
     at::set_num_threads(threads);
-    for (auto const& sizes : {large, matrices, vectors}) add(adamw_against_fused(sizes, threads));
-    add(against_loop("adopt", adopt() | decay(0.1, times_rate), large, threads));
-    add(against_loop("qhadamw", qhadamw() | decay(0.1, times_schedule), large, threads));
-    add(against_loop("qhadopt", qhadopt() | decay(0.1, times_schedule), large, threads));
-    add(against_loop("phase/adamw", clip_norm(1) | adamw() | decay(0.1, times_rate), large, threads));
-  }
-  if (argc == 3 && std::strcmp(argv[1], "--json") == 0) {
-    std::ofstream out(argv[2]);
-    out << "[";
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-      auto const& result = cases[i];
-      out << (i ? ",\n " : "\n ") << R"({"name": ")" << result.name << R"(", "ours": )" << result.ours << R"(, "peer": )"
-          << result.peer << R"(, "peer_name": ")" << result.peer_name << R"(", "ratio": )" << result.peer / result.ours
-          << R"(, "unit": "s"})";
-    }
-    out << "\n]\n";
+    if (held != line) problem = std::make_unique<Problem>(optimizer(name), count, shape_of(shape));
+    held = line;
+    std::cout << problem->step() << ' ' << problem->state_bytes() << std::endl;
   }
 }
