@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every recipe of the library in one list, for the tests that all of them must pass.
+// The recipes in one list, for the tests that all of them must pass; all but Muon, which takes matrices only (see muon.cpp).
 #pragma once
 
 #include "lierne/optim/optim.hpp"
