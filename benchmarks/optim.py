@@ -5,8 +5,10 @@
 
 Cases are RULE/SIZE/threads and phase/RULE/SIZE/threads (gradient norm, clipping, step); peers are the forms of
 `peers/optim.py`, torch.compile on large tensors only (it would compile for many minutes on hundreds of tensors). Both programs
-stay and step in turn; medians. A line also says the bytes that a step moves for each parameter (weight and gradient read,
-weight written, each field read and written) and their rate as a share of the rate at which this machine copies.
+stay and step in turn, twice each turn, of which the second step counts: in the first the threads of the program before may
+still be waiting awake. Medians. A line also says the bytes that a step moves for each parameter (weight and gradient read,
+weight written, each field read and written) and their rate as a share of the rate at which this machine copies in place
+(x *= 1, read and written; a copy elsewhere also reads what it overwrites, and is slower).
 """
 
 from __future__ import annotations
@@ -32,22 +34,22 @@ class Ours:
 
     def step(self, rule: str, size: str, threads: int) -> tuple[float, float]:
         count, shape = SIZES[size]
-        print(rule, count, "x".join(map(str, shape)), threads, file=self.process.stdin, flush=True)
-        seconds, state = self.process.stdout.readline().split()
+        for _ in range(2):
+            print(rule, count, "x".join(map(str, shape)), threads, file=self.process.stdin, flush=True)
+            seconds, state = self.process.stdout.readline().split()
         return float(seconds), float(state)
 
 
 def copy_rate(threads: int) -> float:
-    """Bytes a second of a large copy, read and write counted."""
+    """Bytes a second of a large copy in place, read and write counted."""
     import torch
 
     torch.set_num_threads(threads)
     a = torch.ones(1 << 26)
-    b = torch.empty_like(a)
     times = []
     for _ in range(7):
         start = time.perf_counter()
-        b.copy_(a)
+        a.mul_(1.0)
         times.append(time.perf_counter() - start)
     return 2 * a.nbytes / statistics.median(times)
 
@@ -89,6 +91,7 @@ def main() -> None:
                     seconds, state = ours.step(name, size, threads)
                     our_times.append(seconds)
                     for form, step in steps.items():
+                        step()
                         start = time.perf_counter()
                         step()
                         times[form].append(time.perf_counter() - start)

@@ -29,10 +29,13 @@ constexpr auto adamw(AdamSettings<Number> settings) {
 /// Example: `adamw({.rate = 3e-4, .beta2 = 0.95}) | decay(0.1, times_rate)`.
 constexpr auto adamw(AdamSettings<> settings = {}) { return adamw<double>(settings); }
 
-/// AdamW with the largest second moment so far. Source: torch.optim.AdamW(amsgrad=True).
-constexpr auto amsgrad(AdamSettings<> settings = {}) {
+template <class Number>
+constexpr auto amsgrad(AdamSettings<Number> settings) {
   return recipe("amsgrad", settings.rate,
-                Momentum<>{settings.beta1} | NormaliseByMaximum<>{settings.beta2, settings.epsilon});
+                Momentum<Bias::corrected, Number>{settings.beta1} |
+                    NormaliseByMaximum<Number>{settings.beta2, settings.epsilon});
 }
+/// AdamW with the largest second moment so far. Source: torch.optim.AdamW(amsgrad=True).
+constexpr auto amsgrad(AdamSettings<> settings = {}) { return amsgrad<double>(settings); }
 
 }  // namespace lierne

@@ -35,9 +35,13 @@ struct VarianceReduction {
 /// Example: `variance_reduction() | adamw({.rate = 3e-3, .beta1 = 0.95, .beta2 = 0.99}) | decay(0.01, times_rate)`.
 constexpr VarianceReduction<> variance_reduction(VarianceReduction<> settings = {}) { return settings; }
 
+template <class Number>
+constexpr auto mars_adamw(AdamSettings<Number> settings, Number gamma) {
+  return VarianceReduction<Number>{.gamma = gamma, .beta = settings.beta1} | adamw(settings);
+}
 /// MARS with AdamW's order and the paper's factors. Example: `mars_adamw({.rate = 3e-3}) | decay(0.01, times_rate)`.
 constexpr auto mars_adamw(AdamSettings<> settings = {.rate = 3e-3, .beta1 = 0.95, .beta2 = 0.99}, double gamma = 0.025) {
-  return variance_reduction({.gamma = gamma, .beta = settings.beta1}) | adamw(settings);
+  return mars_adamw<double>(settings, gamma);
 }
 
 }  // namespace lierne

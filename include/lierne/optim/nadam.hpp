@@ -28,7 +28,7 @@ struct NesterovMomentum {
   }
   constexpr auto coefficients(auto const& call) const {
     auto const t = call.calls + 1;
-    Number product = 1;
+    Number product = 1.0;
     for (std::int64_t k = 1; k <= t; ++k) {
       product = product * factor(k);
       if constexpr (std::is_floating_point_v<Number>) {

@@ -43,7 +43,9 @@ struct TensorValue {
   static TensorValue choose(Mask const& mask, TensorValue const& a, TensorValue const& b);
   TensorValue negative() const;
   TensorValue root() const;
-  TensorValue power(double exponent) const;
+  TensorValue power(TensorValue const& exponent) const;
+  TensorValue exponential() const;
+  TensorValue logarithm() const;
 
   friend TensorValue operator+(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::add, a, b); }
   friend TensorValue operator-(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::subtract, a, b); }
@@ -57,7 +59,9 @@ struct TensorValue {
   friend Mask operator!=(TensorValue const& a, TensorValue const& b) { return compare(Comparison::not_equal, a, b); }
   friend TensorValue select(Mask const& mask, TensorValue const& a, TensorValue const& b) { return choose(mask, a, b); }
   friend TensorValue sqrt(TensorValue const& a) { return a.root(); }
-  friend TensorValue pow(TensorValue const& a, double exponent) { return a.power(exponent); }
+  friend TensorValue pow(TensorValue const& a, TensorValue const& exponent) { return a.power(exponent); }
+  friend TensorValue exp(TensorValue const& a) { return a.exponential(); }
+  friend TensorValue log(TensorValue const& a) { return a.logarithm(); }
   friend TensorValue maximum(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::maximum, a, b); }
   friend TensorValue maximum(TensorValue const& a, double b) { return apply(Arithmetic::maximum, a, b); }
   friend TensorValue minimum(TensorValue const& a, TensorValue const& b) { return apply(Arithmetic::minimum, a, b); }
@@ -125,8 +129,16 @@ LIERNE_INLINE TensorValue TensorValue::root() const {
   auto const zero = tensor.eq(0);
   return at::where(zero, 0.0, tensor.masked_fill(zero, 1.0).sqrt());
 }
-LIERNE_INLINE TensorValue TensorValue::power(double exponent) const {
-  return is_number() ? TensorValue(std::pow(number, exponent)) : tensor.pow(exponent);
+LIERNE_INLINE TensorValue TensorValue::power(TensorValue const& exponent) const {
+  if (is_number() && exponent.is_number()) return std::pow(number, exponent.number);
+  if (is_number()) return at::pow(number, exponent.tensor);
+  return exponent.is_number() ? tensor.pow(exponent.number) : tensor.pow(exponent.tensor);
+}
+LIERNE_INLINE TensorValue TensorValue::exponential() const {
+  return is_number() ? TensorValue(std::exp(number)) : tensor.exp();
+}
+LIERNE_INLINE TensorValue TensorValue::logarithm() const {
+  return is_number() ? TensorValue(std::log(number)) : tensor.log();
 }
 #endif
 
