@@ -25,11 +25,21 @@ class AnyRule {
  public:
   /// Errors (compile time): those of `check_rule`.
   template <Stage Node>
-  AnyRule(Node const& rule) : AnyRule(rule_chain(rule)) {}  // implicit: lists of rules
+  AnyRule(Node const& rule) : AnyRule() {  // implicit: lists of rules
+    static_assert(check_rule<Node>());
+    detail::append_stages(chain, rule);
+    take_title();
+  }
   template <Stage Node>
   AnyRule(Scheduled<Node> const& rule) : AnyRule(rule.rule) { schedule = rule.schedule; }
   template <Stage Node>
   AnyRule(Grouped<Node> const& rule) : AnyRule(rule.rule) { groups = rule.groups; }
+
+  AnyRule(AnyRule const&);
+  AnyRule(AnyRule&&) noexcept;
+  AnyRule& operator=(AnyRule const&);
+  AnyRule& operator=(AnyRule&&) noexcept;
+  ~AnyRule();
 
   /// The same rule at another initial rate. Errors: `ArgumentError` for a rate that is not positive and finite.
   AnyRule at(double rate) const;
@@ -47,7 +57,8 @@ class AnyRule {
   std::vector<double> rates{};    ///< to try in a sweep, in place of the rule's own; see `at_rates`
 
  private:
-  explicit AnyRule(RuleChain given);
+  AnyRule();
+  void take_title();
 };
 
 /// Gives a rule a short name for tables. Example: `named("adam", decay(0.1, coupled) | adamw())`.
@@ -110,7 +121,14 @@ inline void check_rate(double rate) {
 
 }  // namespace detail
 
-LIERNE_INLINE AnyRule::AnyRule(RuleChain given) : chain(std::move(given)) {
+LIERNE_INLINE AnyRule::AnyRule() = default;
+LIERNE_INLINE AnyRule::AnyRule(AnyRule const&) = default;
+LIERNE_INLINE AnyRule::AnyRule(AnyRule&&) noexcept = default;
+LIERNE_INLINE AnyRule& AnyRule::operator=(AnyRule const&) = default;
+LIERNE_INLINE AnyRule& AnyRule::operator=(AnyRule&&) noexcept = default;
+LIERNE_INLINE AnyRule::~AnyRule() = default;
+
+LIERNE_INLINE void AnyRule::take_title() {
   for (auto const& entry : chain.entries) {
     if (entry.begins_recipe) title = entry.title;
   }

@@ -16,6 +16,7 @@
 namespace lierne {
 
 /// The stages of a rule from left to right, its recipe marked. `rule_chain(rule)` makes it.
+/// What is no template is compiled apart, copies and destructors too: a sweep of 256 rules calls it thousands of times.
 struct RuleChain {
   /// A stage; or, without one, the begin of the recipe (with its title) or its end.
   struct Entry {
@@ -25,6 +26,17 @@ struct RuleChain {
   };
   std::vector<Entry> entries{};
   double rate = 0;  ///< of the recipe
+
+  RuleChain();
+  RuleChain(RuleChain const&);
+  RuleChain(RuleChain&&) noexcept;
+  RuleChain& operator=(RuleChain const&);
+  RuleChain& operator=(RuleChain&&) noexcept;
+  ~RuleChain();
+
+  void append(std::unique_ptr<StagePass const> stage);
+  void begin_recipe(char const* title, double recipe_rate);
+  void end_recipe();
 
   /// The rule in one line, as `name(rule)` says it.
   std::string name() const;
@@ -43,7 +55,7 @@ namespace detail {
 // Not inlined: a sweep of many rules calls it many times with few types.
 template <Stage S>
 [[gnu::noinline]] void append_stage(RuleChain& chain, S const& stage, std::span<std::string_view const> fields) {
-  chain.entries.push_back({.stage = std::make_shared<StagePassOf<S> const>(stage, fields)});
+  chain.append(std::make_unique<StagePassOf<S> const>(stage, fields));
 }
 
 template <Stage Node>
@@ -52,10 +64,9 @@ template <Stage Node>
     append_stages(chain, node.left);
     append_stages(chain, node.right);
   } else if constexpr (is_recipe<Node>) {
-    chain.entries.push_back({.title = node.title, .begins_recipe = true});
-    chain.rate = node.rate;
+    chain.begin_recipe(node.title, node.rate);
     append_stages(chain, node.body);
-    chain.entries.push_back({});
+    chain.end_recipe();
   } else if constexpr (is_labelled<Node>) {
     append_stage(chain, node.stage, field_names<Node>());
   } else {
@@ -75,6 +86,22 @@ RuleChain rule_chain(Node const& rule) {
 }
 
 #if LIERNE_BODIES
+LIERNE_INLINE RuleChain::RuleChain() = default;
+LIERNE_INLINE RuleChain::RuleChain(RuleChain const&) = default;
+LIERNE_INLINE RuleChain::RuleChain(RuleChain&&) noexcept = default;
+LIERNE_INLINE RuleChain& RuleChain::operator=(RuleChain const&) = default;
+LIERNE_INLINE RuleChain& RuleChain::operator=(RuleChain&&) noexcept = default;
+LIERNE_INLINE RuleChain::~RuleChain() = default;
+
+LIERNE_INLINE void RuleChain::append(std::unique_ptr<StagePass const> stage) {
+  entries.push_back({.stage = std::move(stage)});
+}
+LIERNE_INLINE void RuleChain::begin_recipe(char const* title, double recipe_rate) {
+  entries.push_back({.title = title, .begins_recipe = true});
+  rate = recipe_rate;
+}
+LIERNE_INLINE void RuleChain::end_recipe() { entries.push_back({}); }
+
 LIERNE_INLINE std::string RuleChain::name() const {
   std::string text;
   bool first = true;
