@@ -49,21 +49,23 @@ class Problem {
 };
 
 template <class Rule>
-std::unique_ptr<ln::Optimizer> make(Rule const& rule, bool phase) {
-  if (phase) return ln::bind(ln::clip_norm(1.0) | rule);
+std::unique_ptr<ln::Optimizer> make(Rule const& rule, std::string const& around) {
+  if (around == "clip") return ln::bind(ln::clip_norm(1.0) | rule);
+  if (around == "phase") return ln::bind(ln::clip_norm(1.0) | rule | ln::monitor({.every = 1, .only_global = false}));
   return ln::bind(rule);
 }
 
 // The rules of peers/optim.py by its names and settings; the others have no peer there.
 std::unique_ptr<ln::Optimizer> optimizer(std::string name) {
-  bool const phase = name.starts_with("phase/");
-  if (phase) name.erase(0, 6);
+  auto const slash = name.find('/');
+  std::string const around = slash == std::string::npos ? "" : name.substr(0, slash);
+  if (!around.empty()) name.erase(0, slash + 1);
   using namespace ln;
-  if (name == "adamw") return make(adamw() | decay(0.005, times_rate), phase);
-  if (name == "decoupled_adamw") return make(adamw({.beta2 = 0.95}) | decay(0.005, times_schedule), phase);
-  if (name == "qhadamw") return make(qhadamw() | decay(0.005, times_schedule), phase);
-  if (name == "adopt") return make(adopt() | decay(0.005, times_rate), phase);
-  if (name == "qhadopt") return make(qhadopt() | decay(0.005, times_schedule), phase);
+  if (name == "adamw") return make(adamw() | decay(0.005, times_rate), around);
+  if (name == "decoupled_adamw") return make(adamw({.beta2 = 0.95}) | decay(0.005, times_schedule), around);
+  if (name == "qhadamw") return make(qhadamw() | decay(0.005, times_schedule), around);
+  if (name == "adopt") return make(adopt() | decay(0.005, times_rate), around);
+  if (name == "qhadopt") return make(qhadopt() | decay(0.005, times_schedule), around);
   throw ArgumentError("bench_optim: no rule '" + name + "' (adamw, decoupled_adamw, qhadamw, adopt, qhadopt)");
 }
 

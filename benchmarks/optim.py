@@ -3,8 +3,8 @@
 
     script/bench optim [--json FILE] [--rounds 7] [--threads 1 --threads 2] [--only REGEX]
 
-Cases are RULE/SIZE/threads and phase/RULE/SIZE/threads (gradient norm, clipping, step); peers are the forms of
-`peers/optim.py`, torch.compile on large tensors only (it would compile for many minutes on hundreds of tensors). Both programs
+Cases are RULE/SIZE/threads, clip/RULE/SIZE/threads (gradient norm, clipping, step) and phase/RULE/SIZE/threads (the same,
+measured by the monitor in every step); peers are the forms of `peers/optim.py`, torch.compile on large tensors only (it would compile for many minutes on hundreds of tensors). Both programs
 stay and step in turn, twice each turn, of which the second step counts: in the first the threads of the program before may
 still be waiting awake. Medians. A line also says the bytes that a step moves for each parameter (weight and gradient read,
 weight written, each field read and written) and their rate as a share of the rate at which this machine copies in place
@@ -70,10 +70,11 @@ def main() -> None:
     rows = []
     for threads in options.threads or (1, 2):
         copied = copy_rate(threads)
-        for name in (*peers.RULES, *(f"phase/{rule}" for rule in peers.RULES)):
+        for around, rule in ((a, r) for a in ("", "clip", "phase") for r in peers.RULES):
+            name = f"{around}/{rule}" if around else rule
             for size, (count, shape) in SIZES.items():
                 case = f"{name}/{size}/{threads}"
-                if not re.search(options.only, case) or (name.startswith("phase/") and size != "large"):
+                if not re.search(options.only, case) or (around and size != "large"):
                     continue
                 torch.set_num_threads(threads)
                 steps = {}
@@ -81,7 +82,7 @@ def main() -> None:
                     if form == "compile" and size != "large":
                         continue
                     torch._dynamo.reset()
-                    step = peers.make(name.removeprefix("phase/"), form, peers.State(count, shape), name.startswith("phase/"))
+                    step = peers.make(rule, form, peers.State(count, shape), around)
                     if step:
                         step(), step(), step()
                         steps[form] = step

@@ -3,7 +3,9 @@
 
 A form is `loop`, `foreach` or `fused` of torch.optim; `pytorch_optimizer` (4.1.0, its foreach path where it has one);
 `foreach` written here for rules that torch.optim lacks; `compile`, torch.compile of the written rule with its numbers as
-tensors, so that a new rate does not compile anew. `phase/RULE` is the gradient norm, the clipping and the step.
+tensors, so that a new rate does not compile anew. `clip/RULE` is the gradient norm, the clipping and the step; `phase/RULE`
+also measures the step: for each tensor and over all the norms of gradient, moments, weight and update, the extremes of the
+second moment, and the cosine of update and gradient.
 All forms of a rule compute the same mathematics; `check` compares them.
 """
 
@@ -84,6 +86,21 @@ def many(rule: str, w, g, m, v, n) -> None:
     torch._foreach_addcmul_(v, g, g, n["second"])
 
 
+def measured(weights, before, gradients, first, second) -> torch.Tensor:
+    """What lierne's monitor measures of a step: [tensors + 1, 8], the last row over all tensors."""
+    rows = []
+    for w, old, g, m, v in zip(weights, before, gradients, first, second):
+        u = old - w
+        rows.append(torch.stack([(g * g).sum(), (m * m).sum(), (v * v).sum(), (w * w).sum(), (u * u).sum(), (u * g).sum(), v.min(), v.max()]))
+    each = torch.stack(rows)
+    sums = each[:, :6]
+    sums = torch.cat([sums, sums.sum(0, keepdim=True)])
+    low, high = each[:, 6:7], each[:, 7:8]
+    low, high = torch.cat([low, low.min(0, keepdim=True).values]), torch.cat([high, high.max(0, keepdim=True).values])
+    norms = sums[:, :5].sqrt()
+    return torch.cat([norms, sums[:, 5:6] / (norms[:, 4:5] * norms[:, 0:1]), low, high], 1)
+
+
 class State:
     """Weights and gradients of a size, and the state of a written rule; ADOPT's first call is behind it."""
 
@@ -98,19 +115,22 @@ class State:
         self.second = [g * g if rule.endswith("adopt") else torch.zeros_like(g) for g in self.gradients]
 
 
-def written(rule: str, form: str, state: State, phase: bool) -> Callable[[], None]:
+def written(rule: str, form: str, state: State, around: str) -> Callable[[], None]:
     state.allocate(rule)
     data = [w.data for w in state.weights]
 
     def body(w, g, m, v, n):
-        if phase:
+        before = [x.clone() for x in w] if around == "phase" else []
+        if around:
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(g)))
             factor = torch.clamp(1 / (norm + 1e-6), max=1.0)
             g = torch._foreach_mul(g, factor) if form == "foreach" else [x * factor for x in g]
         if form == "foreach":
-            return many(rule, w, g, m, v, n)
-        for each in zip(w, g, m, v):
-            one(rule, *each, n)
+            many(rule, w, g, m, v, n)
+        else:
+            for each in zip(w, g, m, v):
+                one(rule, *each, n)
+        return measured(w, before, g, m, v) if around == "phase" else None
 
     compiled = torch.compile(body, dynamic=False) if form == "compile" else body
 
@@ -118,13 +138,14 @@ def written(rule: str, form: str, state: State, phase: bool) -> Callable[[], Non
         n = numbers(rule, state.calls)
         if form == "compile":
             n = {key: torch.tensor(value, dtype=data[0].dtype) for key, value in n.items()}
-        compiled(data, state.gradients, state.first, state.second, n)
+        found = compiled(data, state.gradients, state.first, state.second, n)
+        state.metrics = None if found is None else found.tolist()
         state.calls += 1
 
     return step
 
 
-def packaged(rule: str, form: str, state: State, phase: bool) -> Callable[[], None] | None:
+def packaged(rule: str, form: str, state: State, around: str) -> Callable[[], None] | None:
     """The step of an optimizer class; None where no package has this rule in this form."""
     beta = BETAS[rule]
     if rule == "adamw" and form in ("loop", "foreach", "fused"):
@@ -143,9 +164,15 @@ def packaged(rule: str, form: str, state: State, phase: bool) -> Callable[[], No
     def step():
         for weight, gradient in zip(state.weights, state.gradients):
             weight.grad = gradient
-        if phase:
+        before = [w.detach().clone() for w in state.weights] if around == "phase" else []
+        if around:
             torch.nn.utils.clip_grad_norm_(state.weights, 1.0, foreach=True)
         optimizer.step()
+        if around == "phase":
+            fields = [optimizer.state[w] for w in state.weights]
+            gradients, first = [w.grad for w in state.weights], [each["exp_avg"] for each in fields]
+            second = [each["exp_avg_sq"] for each in fields]
+            state.metrics = measured([w.detach() for w in state.weights], before, gradients, first, second).tolist()
 
     return step
 
@@ -153,12 +180,12 @@ def packaged(rule: str, form: str, state: State, phase: bool) -> Callable[[], No
 FORMS = ("loop", "foreach", "fused", "pytorch_optimizer", "compile")
 
 
-def make(rule: str, form: str, state: State, phase: bool = False) -> Callable[[], None] | None:
-    """One step of a rule in a form, or None where there is no such form."""
-    if step := packaged(rule, form, state, phase):
+def make(rule: str, form: str, state: State, around: str = "") -> Callable[[], None] | None:
+    """One step of a rule in a form, or None where there is no such form. `around`: "", "clip" or "phase"."""
+    if step := packaged(rule, form, state, around):
         return step
     if form == "compile" or (form in ("loop", "foreach") and rule != "adamw"):
-        return written(rule, form, state, phase)
+        return written(rule, form, state, around)
     return None
 
 
@@ -168,10 +195,10 @@ def check() -> None:
         results = {}
         for form in ("loop", "foreach", "compile"):
             state = State(3, (7, 5), torch.float64)
-            step = written(rule, form, state, phase=True)
+            step = written(rule, form, state, "phase")
             for _ in range(4):
                 step()
-            results[form] = torch.stack([w.data for w in state.weights])
+            results[form] = torch.cat([torch.stack([w.data for w in state.weights]).flatten(), torch.tensor(state.metrics).flatten()])
         for form, found in results.items():
             worst = (found - results["loop"]).abs().max().item()
             if not worst <= 1e-12:
