@@ -48,6 +48,19 @@ TEST_CASE("a run that diverges says at which step, keeps its curve, and rewinds 
   CHECK_THROWS_WITH_AS(trainer.fit(data), doctest::Contains(message("step ", row.diverged_at, " ").c_str()), NumericError);
 }
 
+TEST_CASE("a rule without a fused pass is refused where one is required") {
+  auto data = small::data();
+  Row row;
+  auto required = options(1);
+  auto const rule = recipe("c", 1e-2, momentum() | normalise() | cautious());
+  run_trial(trial(Model<small::spec>{}, rule, data), required, row);
+  CHECK(row.loss > 0);
+  required.require_fused = true;
+  CHECK_THROWS_WITH_AS(run_trial(trial(Model<small::spec>{}, rule, data), required, row),
+                       doctest::Contains("has no fused pass"), ArgumentError);
+  run_trial(trial(Model<small::spec>{}, adamw(), data), required, row);
+}
+
 TEST_CASE("data without held-out text, and errors that are no divergence, come through") {
   std::vector<std::string> const documents{"Emma Woodhouse, handsome, clever, and rich, with a comfortable home, seemed."};
   Text const all{std::make_shared<Tokenizer const>(small::text().tokenizer()), documents, {.validation = 0}};

@@ -14,7 +14,8 @@ TEST_CASE("metrics.jsonl holds one object a line, each readable alone") {
     MetricsFile file(folder);
     file.write(StepMetrics{.step = 1, .steps = 2, .loss = 8.25, .grad_norm = 1.5, .rate = 1e-3, .tokens_per_s = 100,
                            .seconds = 0.5, .elapsed = 1.0, .tokens = 50, .data_seconds = 0.01,
-                           .optimizer = {{"l2_norm/update/global", 0.25}}});
+                           .optimizer = {{"l2_norm/update/global", 0.25}},
+                           .model = {{"activation/norm/rms", 0.5}}});
     file.write(ValidationMetrics{.step = 1, .loss = 8.0, .bits_per_byte = 3.0, .seconds = 0.1});
   }
   std::ifstream in(folder / "metrics.jsonl");
@@ -28,6 +29,7 @@ TEST_CASE("metrics.jsonl holds one object a line, each readable alone") {
     CHECK(step.contains(key));
   }
   CHECK(step["l2_norm/update/global"] == 0.25);
+  CHECK(step["activation/norm/rms"] == 0.5);
   REQUIRE(std::getline(in, line));
   CHECK(nlohmann::json::parse(line)["bits_per_byte"] == 3.0);
   CHECK_FALSE(std::getline(in, line));

@@ -83,6 +83,49 @@ TEST_CASE("a run equals the same loop written by hand, step by step") {
   CHECK(result.loss < expected.front() - 1);
 }
 
+TEST_CASE("a model with probes trains by the same bits and its numbers are in the measured steps' lines") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_probes";
+  std::filesystem::remove_all(folder);
+  auto const measured = [](nlohmann::json const& line) {
+    std::vector<std::string> keys;
+    for (auto const& [key, value] : line.items()) {
+      if (key.find('/') != std::string::npos) keys.push_back(key);
+    }
+    return keys;
+  };
+  auto data = small::data(), same = small::data();
+  auto const probing = probes<ActivationRms, AttentionLogitMax>({.every = 3});
+  Trainer trainer{Model<small::spec>{} | probing, scheduled(rule(), schedule_of_run()), options(7, folder.string())};
+  auto const result = trainer.fit(data);
+  auto const metrics = lines(folder);
+  Trainer plain{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(7)};
+  CHECK(plain.fit(same).loss == result.loss);
+  auto const keys = std::vector<std::string>{
+      "activation/layers.0.attention/rms", "activation/layers.0.feed_forward/rms", "activation/layers.0/rms",
+      "activation/norm/rms", "activation/tok_embeddings/rms", "attention_logit/layers.0.attention/max"};
+  for (std::size_t k = 0; k < 7; ++k) {
+    CHECK(measured(metrics[k]) == ((k + 1) % 3 == 0 ? keys : std::vector<std::string>{}));
+  }
+  CHECK(metrics[2]["activation/norm/rms"].get<double>() == doctest::Approx(1).epsilon(0.01));
+}
+
+TEST_CASE("the gradient-noise scale is measured in a run that goes on as without") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_noise";
+  std::filesystem::remove_all(folder);
+  auto data = small::data();
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(6, folder.string())};
+  trainer.measure_noise({.every = 2});
+  auto const result = trainer.fit(data);
+  auto const expected = by_hand(6);
+  CHECK(result.loss == doctest::Approx(expected.back()).epsilon(1e-3));  // the order of sums differs in measured steps
+  auto const metrics = lines(folder);
+  for (std::size_t k = 0; k < 6; ++k) {
+    CHECK(metrics[k].contains("gradient_noise/scale") == (k % 2 == 1));
+    if (k < 2) CHECK(metrics[k]["loss"].get<double>() == doctest::Approx(expected[k]).epsilon(1e-6));
+  }
+  CHECK(metrics[1]["gradient_noise/noise"].get<double>() > 0);
+}
+
 TEST_CASE("bits per byte is the held-out text's cross entropy over its bytes") {
   auto data = small::data();
   Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(1)};

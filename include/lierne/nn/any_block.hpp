@@ -24,6 +24,9 @@ class AnyBlock {
   virtual ~AnyBlock() = default;
   /// See `Block`.
   virtual Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group) const = 0;
+  /// The same, observed.
+  virtual Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group,
+                            Observed const& watch) const = 0;
   virtual std::optional<Rotation> rotation() const = 0;
   virtual void walk(ParameterVisitor visit, std::string const& prefix) = 0;
 };
@@ -49,6 +52,10 @@ class BlockOf final : public AnyBlock {
 
   Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group) const override {
     return block_(h, sequence, compute, group);
+  }
+  Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group,
+                    Observed const& watch) const override {
+    return block_(h, sequence, compute, group, watch);
   }
   std::optional<Rotation> rotation() const override {
     using Mixer = typename Block<block>::Mixer;

@@ -42,6 +42,8 @@ class AnyModel {
   /// micro-batches and ranks then add up to those of the mean. Units: nats.
   /// Numerics: of one process the logits never exist at once; see kernel::linear_cross_entropy.
   Tensor loss(Tensor const& tokens, Tensor const& labels, double count);
+  /// The same, bit for bit; `observer` sees every site.
+  Tensor loss(Tensor const& tokens, Tensor const& labels, double count, lierne::Observer& observer);
 
   /// Calls `visit(name, parameter)` for every parameter.
   void walk(ParameterVisitor visit, std::string const& prefix = {});
@@ -71,7 +73,10 @@ class AnyModel {
   /// The output product of the last norm's result.
   Tensor logits(Tensor const& normed) const;
   /// Runs all units on tokens; `finish` takes the last norm's result to what is returned.
-  Tensor run(Tensor const& tokens, Observer observe, Finish finish);
+  template <class Watch>
+  Tensor run(Tensor const& tokens, Watch const& watch, Finish finish);
+  template <class Watch>
+  Tensor loss_of(Tensor const& tokens, Tensor const& labels, double count, Watch const& watch);
   Tensor run_unit(std::size_t index, FunctionRef<Tensor()> run);
   /// The table of a rotation, made when first asked for, for `length` positions.
   Tensor rotary(Rotation const& rotation, std::int64_t length);
@@ -170,7 +175,22 @@ LIERNE_INLINE Tensor AnyModel::logits(Tensor const& normed) const {
   return redistribute<Invariant>(Placed<Sharded<2>>{output_(whole)}, group).local;
 }
 
-LIERNE_INLINE Tensor AnyModel::run(Tensor const& tokens, Observer observe, Finish finish) {
+namespace detail {
+
+// Shows what passes from unit to unit, and nothing inside them.
+struct StreamWatch {
+  static constexpr bool looks = true;
+  AnyModel::Observer const* observe;
+  std::string site{};
+
+  void see(Tensor const& x) const { (*observe)(site, x); }
+  StreamWatch below(std::string_view name) const { return {observe, std::string(name)}; }
+};
+
+}  // namespace detail
+
+template <class Watch>
+Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, Finish finish) {
   check(materialiser_ != nullptr, "Model: forward before init (call model.init(...) first)");
   check<ShapeError>(tokens.dim() == 2 && tokens.scalar_type() == int64, "Model: expected tokens [B, L] of int64, found ",
                     to_string(tokens.sizes()), " of ", at::toString(tokens.scalar_type()));
@@ -182,35 +202,51 @@ LIERNE_INLINE Tensor AnyModel::run(Tensor const& tokens, Observer observe, Finis
   Tensor h = run_unit(0, [&] {
     return redistribute<Sharded<1>>(Placed<Partial>{tok_embeddings_(tokens, group)}, group).local;
   });
-  observe("tok_embeddings", h);
+  watch.below("tok_embeddings").see(h);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     auto const& block = *layers_[l];
     Sequence sequence;
     if (auto const rotation = block.rotation()) sequence.rotary = rotary(*rotation, length);
-    h = run_unit(l + 1, [&] { return block(h, sequence, sizes_.compute, group); });
-    observe("layers." + std::to_string(l), h);
+    auto const watch_layer = watch.below(Watch::looks ? "layers." + std::to_string(l) : std::string());
+    h = run_unit(l + 1, [&] {
+      if constexpr (std::same_as<Watch, Observed>) {
+        return block(h, sequence, sizes_.compute, group, watch_layer);
+      } else {
+        return block(h, sequence, sizes_.compute, group);
+      }
+    });
+    watch_layer.see(h);
   }
   return run_unit(layers_.size() + 1, [&] {
     auto const normed = (*norm_)(h, sizes_.compute);
-    observe("norm", normed);
+    watch.below("norm").see(normed);
     return finish(normed);
   });
 }
 
 LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens) {
-  return forward(tokens, [](std::string const&, Tensor const&) {});
+  return run(tokens, Unobserved{}, [this](Tensor const& normed) { return logits(normed); });
 }
 
 LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens, Observer observe) {
-  return run(tokens, observe, [this](Tensor const& normed) { return logits(normed); });
+  return run(tokens, detail::StreamWatch{&observe}, [this](Tensor const& normed) { return logits(normed); });
 }
 
-LIERNE_INLINE Tensor AnyModel::loss(Tensor const& tokens, Tensor const& labels, double count) {
-  auto const unobserved = [](std::string const&, Tensor const&) {};
-  return run(tokens, unobserved, [&](Tensor const& normed) {
+template <class Watch>
+Tensor AnyModel::loss_of(Tensor const& tokens, Tensor const& labels, double count, Watch const& watch) {
+  return run(tokens, watch, [&](Tensor const& normed) {
     if (sizes_.tensor > 1) return cross_entropy_sum(logits(normed), labels) / count;
     return kernel::linear_cross_entropy(normed, output_.weight(), labels, 1 / count, ignored_label);
   });
+}
+
+LIERNE_INLINE Tensor AnyModel::loss(Tensor const& tokens, Tensor const& labels, double count) {
+  return loss_of(tokens, labels, count, Unobserved{});
+}
+
+LIERNE_INLINE Tensor AnyModel::loss(Tensor const& tokens, Tensor const& labels, double count,
+                                    lierne::Observer& observer) {
+  return loss_of(tokens, labels, count, Observed{&observer});
 }
 #endif
 

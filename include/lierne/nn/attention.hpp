@@ -9,6 +9,7 @@
 #include "lierne/nn/kernel/rope.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/nn/linear.hpp"
+#include "lierne/nn/observer.hpp"
 #include "lierne/nn/rotary.hpp"
 #include "lierne/nn/sequence.hpp"
 #include "lierne/spec/block.hpp"
@@ -46,7 +47,8 @@ struct AttentionLayer {
     visit("wo", self.wo);
   }
 
-  Tensor operator()(Tensor const& x_BLD, Sequence const& sequence) const {
+  template <class Watch = Unobserved>
+  Tensor operator()(Tensor const& x_BLD, Sequence const& sequence, Watch const& watch = {}) const {
     auto const heads = [](Tensor const& t) { return t.unflatten(-1, {-1, head_size}); };
     auto q_BLNH = heads(wq(x_BLD));
     auto k_BLKH = heads(wk(x_BLD));
@@ -55,6 +57,7 @@ struct AttentionLayer {
       q_BLNH = kernel::rope(q_BLNH, sequence.rotary);
       k_BLKH = kernel::rope(k_BLKH, sequence.rotary);
     }
+    watch.attention(q_BLNH, k_BLKH);
     return wo(kernel::causal_attention(q_BLNH, k_BLKH, v_BLKH).flatten(-2));
   }
 };

@@ -5,6 +5,7 @@
 #include "lierne/mesh/redistribute.hpp"
 #include "lierne/nn/attention.hpp"
 #include "lierne/nn/norm.hpp"
+#include "lierne/nn/observer.hpp"
 #include "lierne/nn/swiglu.hpp"
 
 namespace lierne {
@@ -34,15 +35,27 @@ std::pair<Tensor, Tensor> add_and_norm(Norm const& norm, Tensor const& stream, T
   }
 }
 
+// A layer takes as much of the context as it looks at: the sequence and the watch, the sequence, or nothing.
+template <class Layer>
+Tensor call_with_context(Layer const& layer, Tensor const& x) {
+  return layer(x);
+}
+template <class Layer, class Watch>
+Tensor call_with_context(Layer const& layer, Tensor const& x, Sequence const& sequence, Watch const& watch) {
+  if constexpr (requires { layer(x, sequence, watch); }) {
+    return layer(x, sequence, watch);
+  } else if constexpr (requires { layer(x, sequence); }) {
+    return layer(x, sequence);
+  } else {
+    return layer(x);
+  }
+}
+
 /// Runs a layer on an input cut along the sequence (dimension 1) and cuts its output the same way.
 template <int tensor, class Layer, class... Context>
 Tensor run_region(Layer const& layer, Tensor const& x, Group const& group, Context const&... context) {
   auto const run = [&](Tensor const& whole) {
-    if constexpr (requires { layer(whole, context...); }) {
-      return layer(whole, context...);
-    } else {
-      return layer(whole);  // a mixer that does not look at the sequence's context
-    }
+    return call_with_context(layer, whole, context...);
   };
   if constexpr (tensor == 1) {
     return run(x);
@@ -83,10 +96,16 @@ struct Block {
     visit("ffn_norm", self.channel_norm);
   }
 
-  Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group) const {
-    auto const mixed = detail::run_region<block.tensor>(mixer, mixer_norm(h, compute), group, sequence);
+  template <class Watch = Unobserved>
+  Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group,
+                    Watch const& watch = {}) const {
+    auto const watch_mixer = watch.below(module_name<MixerPiece>("mixer"));
+    auto const mixed = detail::run_region<block.tensor>(mixer, mixer_norm(h, compute), group, sequence, watch_mixer);
+    watch_mixer.see(mixed);
     auto const [sum, normed] = detail::add_and_norm(channel_norm, h, mixed, compute);
-    return sum + detail::run_region<block.tensor>(channel, normed, group);
+    auto const channelled = detail::run_region<block.tensor>(channel, normed, group);
+    watch.below(module_name<ChannelPiece>("channel")).see(channelled);
+    return sum + channelled;
   }
 };
 

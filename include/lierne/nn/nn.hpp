@@ -3,4 +3,5 @@
 #pragma once
 
 #include "lierne/nn/model.hpp"
+#include "lierne/nn/probes.hpp"
 #include "lierne/spec/spec.hpp"

@@ -105,6 +105,25 @@ inline constexpr bool has_monitor = std::same_as<Node, Monitor>;
 template <class Left, class Right>
 inline constexpr bool has_monitor<Pipe<Left, Right>> = has_monitor<Left> || has_monitor<Right>;
 
+template <class Node>
+inline constexpr bool only_monitors = std::same_as<Node, Monitor>;
+template <class Left, class Right>
+inline constexpr bool only_monitors<Pipe<Left, Right>> = only_monitors<Left> && only_monitors<Right>;
+
+// The rule that a monitor looks at.
+template <class Node>
+constexpr auto without_monitor(Node const& node) {
+  if constexpr (!has_monitor<Node>) {
+    return node;
+  } else if constexpr (only_monitors<decltype(Node::right)>) {
+    return without_monitor(node.left);
+  } else if constexpr (only_monitors<decltype(Node::left)>) {
+    return without_monitor(node.right);
+  } else {
+    return Pipe{without_monitor(node.left), without_monitor(node.right)};
+  }
+}
+
 // Whether a stage counts the elements that it clips (`CountingElement`).
 template <class Node>
 inline constexpr bool counts_clipped = requires { requires Node::counts_clipped; };

@@ -16,7 +16,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 
 #include "lierne/mesh/launch.hpp"
@@ -114,11 +113,7 @@ LIERNE_INLINE SweepOptions SweepOptions::parse(int argc, char** argv) {
   SweepOptions options;
   CLI::App app{"compares variants of language models and their training"};
   options.add_to(app);
-  try {
-    app.parse(argc, argv);
-  } catch (CLI::ParseError const& error) {
-    std::exit(app.exit(error));
-  }
+  detail::parse_or_exit(app, argc, argv);
   return options;
 }
 

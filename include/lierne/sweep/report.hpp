@@ -92,7 +92,8 @@ inline std::string chart(Summary const& summary) {
   double const low = *std::ranges::min_element(losses);
   auto const nearly_all = losses.begin() + static_cast<std::ptrdiff_t>(0.98 * static_cast<double>(losses.size() - 1));
   std::ranges::nth_element(losses, nearly_all);
-  double const high = *nearly_all > low ? *nearly_all : low + 1;
+  // Nor may a range below the numbers' precision be cut into ticks that no addition reaches.
+  double const high = *nearly_all - low > 1e-6 * std::max(1.0, std::abs(low)) ? *nearly_all : low + 1;
   auto const x = [&](double step) { return left + (width - left - right) * step / last_step; };
   auto const y = [&](double loss) {
     return top + (height - top - bottom) * (1 - std::clamp((loss - low) / (high - low), -0.05, 1.0));
@@ -172,7 +173,8 @@ document.querySelectorAll("th").forEach((head, column) => head.addEventListener(
   rows.sort((a, b) => {
     if ((a.text === "") !== (b.text === "")) return a.text === "" ? 1 : -1;
     const x = number(a.text), y = number(b.text);
-    const order = isNaN(x) || isNaN(y) ? a.text.localeCompare(b.text) : x - y;
+    if (isNaN(x) !== isNaN(y)) return isNaN(x) ? 1 : -1;
+    const order = isNaN(x) ? a.text.localeCompare(b.text) : x - y;
     return down ? -order : order;
   });
   rows.forEach(({row}) => body.append(row));

@@ -66,7 +66,8 @@ void run_trial(Trial trial, Options const& options, Row& row);
 LIERNE_INLINE void run_trial(Trial trial, Options const& options, Row& row) {
   auto const replay = std::move(trial.data.replay);
   std::vector<double> losses;
-  Trainer trainer{std::move(trial.model), bind(trial.rule), options};
+  auto const path = options.require_fused ? Path::fused_only : Path::fused;
+  Trainer trainer{std::move(trial.model), bind(trial.rule, path), options};
   trainer.observe([&](StepMetrics const& metrics) {
     losses.push_back(metrics.loss);
     row.seconds += metrics.seconds;

@@ -41,7 +41,24 @@ struct Options {
   static Options parse(int argc, char** argv);
 };
 
+namespace detail {
+/// Reads the command line into what was added to `app`; on `--help` or an error prints and ends the program.
+void parse_or_exit(CLI::App& app, int argc, char** argv);
+}  // namespace detail
+
 #if LIERNE_BODIES
+namespace detail {
+
+LIERNE_INLINE void parse_or_exit(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::ParseError const& error) {
+    std::exit(app.exit(error));
+  }
+}
+
+}  // namespace detail
+
 LIERNE_INLINE void Options::add_to(CLI::App& app) {
   app.add_option("--data", data, "text file, or folder of .txt files, to train on")->capture_default_str();
   app.add_option("--tokenizer", tokenizer, "tokenizer.json that encodes the text")->capture_default_str();
@@ -65,11 +82,7 @@ LIERNE_INLINE Options Options::parse(int argc, char** argv) {
   Options options;
   CLI::App app{"trains a language model"};
   options.add_to(app);
-  try {
-    app.parse(argc, argv);
-  } catch (CLI::ParseError const& error) {
-    std::exit(app.exit(error));
-  }
+  detail::parse_or_exit(app, argc, argv);
   return options;
 }
 #endif

@@ -33,6 +33,7 @@ struct StepMetrics {
   std::int64_t tokens = 0;    ///< seen so far by all processes
   double data_seconds = 0;    ///< of this step, waiting for its batch
   std::map<std::string, double> optimizer{};  ///< of a measured step: the rule's monitor
+  std::map<std::string, double> model{};      ///< of a measured step: the model's probes, and gradient noise
 };
 
 /// A validation: mean cross entropy of the held-out text.
@@ -87,7 +88,9 @@ LIERNE_INLINE void MetricsFile::write(StepMetrics const& m) {
   nlohmann::ordered_json object{{"step", m.step}, {"loss", m.loss}, {"grad_norm", m.grad_norm}, {"rate", m.rate},
                               {"tokens_per_s", m.tokens_per_s}, {"seconds", m.seconds}, {"elapsed", m.elapsed},
                               {"tokens", m.tokens}, {"data_seconds", m.data_seconds}};
-  for (auto const& [key, value] : m.optimizer) object[key] = value;
+  for (auto const* measured : {&m.optimizer, &m.model}) {
+    for (auto const& [key, value] : *measured) object[key] = value;
+  }
   line(object.dump());
 }
 

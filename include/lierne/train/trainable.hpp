@@ -22,6 +22,11 @@ class Trainable {
   virtual double flops_per_token(std::int64_t length) const = 0;
   virtual void init(InitOptions const& options, Mesh const& mesh) = 0;
   virtual Tensor loss(Tensor const& tokens, Tensor const& labels, double count) = 0;
+  /// The model's probes, or none; and the same loss in a step that they measure.
+  virtual AnyProbes* probes() { return nullptr; }
+  virtual Tensor probed_loss(Tensor const& tokens, Tensor const& labels, double count) {
+    return loss(tokens, labels, count);
+  }
   virtual Tensor logits(Tensor const& tokens) = 0;
   virtual std::vector<Parameter*> parameters() = 0;
 };
@@ -47,10 +52,19 @@ class TrainableModel final : public Trainable {
   Tensor loss(Tensor const& tokens, Tensor const& labels, double count) override {
     return model_.loss(tokens, labels, count);
   }
+  AnyProbes* probes() override {
+    if constexpr (has_probes) return &model_.probes();
+    return nullptr;
+  }
+  Tensor probed_loss(Tensor const& tokens, Tensor const& labels, double count) override {
+    if constexpr (has_probes) return model_.loss(tokens, labels, count, model_.probes());
+    return loss(tokens, labels, count);
+  }
   Tensor logits(Tensor const& tokens) override { return model_.forward(tokens); }
   std::vector<Parameter*> parameters() override { return model_.parameters(); }
 
  private:
+  static constexpr bool has_probes = requires(M& model) { model.probes(); };
   M model_;
 };
 

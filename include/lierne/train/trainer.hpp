@@ -2,9 +2,12 @@
 // The training loop.
 #pragma once
 
+#include <optional>
+
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/optim.hpp"
 #include "lierne/train/clock.hpp"
+#include "lierne/train/noise_meter.hpp"
 #include "lierne/train/options.hpp"
 #include "lierne/train/progress.hpp"
 #include "lierne/train/sample.hpp"
@@ -13,7 +16,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <optional>
 
 #include "lierne/tensor/device.hpp"
 #include "lierne/tensor/memory.hpp"
@@ -60,6 +62,9 @@ class Trainer {
   /// Calls `observe` with the numbers of every step, after it.
   void observe(std::function<void(StepMetrics const&)> observe) { observe_ = std::move(observe); }
 
+  /// Measures the gradient-noise scale every few steps. Example: `trainer.measure_noise({.every = 10})`.
+  void measure_noise(NoiseSettings settings = {}) { noise_.emplace(settings); }
+
   Trainable& model() { return *model_; }
   Optimizer& optimizer() { return *optimizer_; }
   Mesh const& mesh() const { return mesh_; }
@@ -81,6 +86,7 @@ class Trainer {
   Device device_ = at::kCPU;
   std::vector<Parameter*> parameters_;
   std::vector<Slot> slots_;
+  std::optional<NoiseMeter> noise_;
   std::int64_t tokens_ = 0;
 };
 
@@ -120,12 +126,22 @@ LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std
   metrics.data_seconds = clock.lap();
   auto const count = static_cast<double>(batch.global_valid);
   double loss = 0;
+  auto* const probes = model_->probes();
+  bool const probed = probes != nullptr && probes->due(step - 1), noisy = noise_ && noise_->due(step - 1);
   if (batch.global_valid > 0) {
-    auto const mean = model_->loss(batch.tokens.to(device_), batch.labels.to(device_), count);
-    backward(mean);
-    loss = mean.item<double>();
+    auto const tokens = batch.tokens.to(device_), labels = batch.labels.to(device_);
+    auto const mean_of = [&](Tensor const& rows, Tensor const& labels_of_rows) {
+      return probed ? model_->probed_loss(rows, labels_of_rows, count) : model_->loss(rows, labels_of_rows, count);
+    };
+    if (noisy) {
+      loss = noise_->backward_of(tokens, labels, count, parameters_, mesh_, mean_of);
+    } else {
+      auto const mean = mean_of(tokens, labels);
+      backward(mean);
+      loss = mean.item<double>();
+    }
   }
-  sum_gradients(parameters_, mesh_);
+  if (!noisy) sum_gradients(parameters_, mesh_);
   metrics.loss = over_data_ranks(loss);
   check<NumericError>(std::isfinite(metrics.loss), "training: the loss of step ", step, " is ", metrics.loss,
                       " (lower the rate, or look at the data)");
@@ -150,6 +166,8 @@ LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std
   tokens_ += batch.global_valid;
   metrics.grad_norm = report.grad_norm;
   metrics.optimizer = report.metrics;
+  if (probed) metrics.model = probes->metrics(mesh_.all());
+  if (noisy) metrics.model.merge(noise_->metrics(report.grad_norm, count));
   metrics.rate = report.rate;
   metrics.tokens = tokens_;
   metrics.seconds = metrics.data_seconds + clock.lap();

@@ -30,6 +30,32 @@ MonitorSums sums(std::int64_t size, bool moment, bool moment2) {
 
 }  // namespace
 
+TEST_CASE_TEMPLATE("a wrong element of any array shows in its sums and in no other", T, float, double) {
+  // Before, after, gradient, moment and second moment; `array` -1 leaves all as they are.
+  auto const sums_with = [](int array, std::size_t at) {
+    std::vector<std::vector<T>> a{waves<T>(0, 78), waves<T>(3, 78), waves<T>(7, 78), waves<T>(1, 78), waves<T>(5, 78)};
+    if (array >= 0) a[static_cast<std::size_t>(array)][at] += T(3);
+    FourSums four;
+    add_block(MonitoredBlock<T>{a[0].data(), a[1].data(), a[2].data(), a[3].data(), a[4].data(), T(0.5), 78}, four);
+    return joined(four);
+  };
+  auto const good = sums_with(-1, 0);
+  for (std::size_t const at : {0, 1, 3, 40, 75, 77}) {  // the last one lies behind the fours
+    CAPTURE(at);
+    for (int array = 0; array < 5; ++array) {
+      CAPTURE(array);
+      auto const bad = sums_with(array, at);
+      CHECK((bad.update != good.update) == (array == 0 || array == 1));
+      CHECK((bad.weight != good.weight) == (array == 1));
+      CHECK((bad.gradient != good.gradient) == (array == 2));
+      CHECK((bad.dot != good.dot) == (array <= 2));
+      CHECK((bad.moment != good.moment) == (array == 3));
+      CHECK((bad.moment2 != good.moment2) == (array == 4));
+      CHECK((bad.largest > good.largest) == (array == 4));
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("blocks of every length are summed as a plain loop sums them", T, float, double) {
   for (std::int64_t const size : {0, 1, 3, 4, 5, 8, 31, 512}) {
     CAPTURE(size);

@@ -7,6 +7,24 @@
 
 using namespace lierne;
 
+static_assert(std::same_as<decltype(detail::without_monitor(adamw() | monitor())), decltype(adamw())>);
+static_assert(std::same_as<decltype(detail::without_monitor(adamw() | monitor() | decay(0.1, times_rate))),
+                           decltype(adamw() | decay(0.1, times_rate))>);
+static_assert(std::same_as<decltype(detail::without_monitor(adamw() | (monitor() | monitor()))), decltype(adamw())>);
+
+TEST_CASE("between measured steps a rule with a monitor runs the passes of the rule without it") {
+  test::for_each_rule([](auto const& rule) {
+    using Own = PassesOf<std::remove_cvref_t<decltype(rule)>>;
+    auto const plain = make_passes(rule), monitored = make_passes(rule | monitor());
+    // Nothing that runs or writes numbers is overridden, so these are the functions that an unmonitored step calls.
+    CHECK(typeid(*plain) == typeid(Own));
+    CHECK(dynamic_cast<Own const*>(monitored.get()) != nullptr);
+    CHECK(monitored->type() == plain->type());  // by which CUDA kernels are found
+    CHECK(monitored->number_count() == plain->number_count());
+    CHECK(monitored->name() == plain->name() + " | monitor every 10");
+  });
+}
+
 TEST_CASE("a driver that measures updates as the one that does not, and both drivers sum alike") {
   test::for_each_rule([](auto const& rule) {
     auto const passes = make_passes(rule | monitor({.every = 1}));

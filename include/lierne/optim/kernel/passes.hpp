@@ -109,17 +109,19 @@ class PassesOf : public Passes {
   Whole whole_;
 };
 
-/// The same of a rule that measures its steps.
+/// The same of a rule that measures its steps. `Node` is the rule without its monitor, so the steps in between run that
+/// rule's own passes: the same functions, on GPUs the same kernels.
 template <Stage Node>
 class MonitoredPassesOf final : public PassesOf<Node> {
   using Whole = Applied<Node>;
   static constexpr bool counts = detail::counts_clipped<Node> && !runs_on_whole_tensors<Node>;
 
  public:
-  using PassesOf<Node>::PassesOf;
+  MonitoredPassesOf(Node const& rule, Monitor const& monitor) : PassesOf<Node>(rule), monitor_(monitor) {}
   using PassesOf<Node>::run;
 
-  Monitor const* monitor() const override { return detail::find_monitor(this->whole_.left); }
+  std::string name() const override { return PassesOf<Node>::name() + " | " + monitor_.name(); }
+  Monitor const* monitor() const override { return &monitor_; }
   bool counts_clipped() const override { return counts; }
   void count(Stretch<float> const& stretch, float* clipped) const override {
     if constexpr (counts) {
@@ -145,17 +147,21 @@ class MonitoredPassesOf final : public PassesOf<Node> {
       run(numbers, at, fields);
     }
   }
+
+ private:
+  Monitor monitor_;
 };
 
 /// The passes of a rule.
 template <Stage Node>
 std::unique_ptr<Passes const> make_passes(Node const& rule) {
   if constexpr (detail::has_monitor<Node>) {
-    return std::make_unique<MonitoredPassesOf<Node> const>(rule);
+    auto const own = detail::without_monitor(rule);
+    using Own = std::remove_const_t<decltype(own)>;
+    return std::make_unique<MonitoredPassesOf<Own> const>(own, *detail::find_monitor(rule));
   } else {
     return std::make_unique<PassesOf<Node> const>(rule);
   }
 }
-
 
 }  // namespace lierne
