@@ -49,6 +49,15 @@ TEST_CASE("no strength, no change") {
   CHECK(after(decay(0, coupled), call).gradient.value == 3);
 }
 
+TEST_CASE("decay behind the step is decay of what the step left") {
+  auto const rule = plain_sgd(0.25) | decay_after(0.5, times_rate);
+  std::vector<Slot> const slots{{.name = "w", .weight = at::full({3}, 8.0, at::kDouble)}};
+  slots[0].weight.mutable_grad() = at::full({3}, 3.0, at::kDouble);
+  bind(rule)->step(slots, {});
+  CHECK(at::equal(slots[0].weight, at::full({3}, (8 - 0.25 * 3) * (1 - 0.25 * 0.5), at::kDouble)));
+  CHECK(name(rule).find("decay 0.5 times_rate after the step") != std::string::npos);
+}
+
 TEST_CASE("a decay names its form") {
   CHECK(decay(0.1, times_rate).name() == "decay 0.1 times_rate");
   CHECK(decay(0.1, times_schedule).name() == "decay 0.1 times_schedule");

@@ -142,8 +142,13 @@ TEST_CASE("gradients through four steps with respect to rate and betas and weigh
   });
   compare_with_differences("mars", Betas::both, [&](Inputs const& in) { return mars_adamw(adam(in), Number(0.025)); });
   compare_with_differences("muon", Betas::first, [](Inputs const& in) {
-    return recipe("muon", Number(in.rate),
-                  AveragedMomentum<Lookahead::nesterov, Number>{in.beta1} | Orthogonalise<NewtonSchulz::exact>{});
+    return muon<NewtonSchulz, IterationFormat::exact>(MuonSettings<Number>{in.rate, in.beta1});
+  });
+  compare_with_differences("normuon", Betas::both, [](Inputs const& in) {
+    return normuon<PolarExpress<>, IterationFormat::exact>(NorMuonSettings<Number>{in.rate, in.beta1, in.beta2, 1e-3});
+  });
+  compare_with_differences("soap", Betas::both, [](Inputs const& in) {
+    return soap(SoapSettings<Number>{.rate = in.rate, .beta1 = in.beta1, .beta2 = in.beta2, .epsilon = 1e-3, .frequency = 1});
   });
 }
 

@@ -12,12 +12,14 @@ namespace {
 constexpr Path paths[] = {Path::fused, Path::foreach, Path::loop};
 auto const doubles = at::TensorOptions().dtype(float64);
 
-Tensor start() { return at::linspace(-1.5, 2, 37, doubles); }
+Shape shape{37};  // of the weight: a matrix for recipes of matrices
+
+Tensor start() { return at::linspace(-1.5, 2, elements(shape), doubles).view(shape); }
 // The k-th gradient of a noisy quadratic with curvatures from 0.2 to 2.
 Tensor gradient_at(Tensor const& weight, std::int64_t k) {
   auto const curvature = at::linspace(0.2, 2, weight.numel(), weight.options());
   auto const noise = at::sin(at::arange(weight.numel(), weight.options()) * 1.7 + static_cast<double>(k) * 2.3);
-  return curvature * weight + 0.01 * noise;
+  return curvature.view_as(weight) * weight + 0.01 * noise.view_as(weight);
 }
 
 struct Run {
@@ -43,10 +45,14 @@ Run run_of(Rule const& rule, Path path = Path::fused) {
 // Calls body(rule) for every recipe, named in messages.
 template <class Body>
 void each(Body const& body) {
-  test::for_each_recipe([&](auto const& rule) {
+  auto const named = [&](auto const& rule) {
     CAPTURE(name(rule));
     body(rule);
-  });
+  };
+  shape = {37};
+  test::for_each_recipe(named);
+  shape = {7, 5};
+  test::for_each_matrix_recipe(named);
 }
 
 }  // namespace

@@ -16,6 +16,19 @@ void equals_peer(std::string const& name, Rule const& rule) {
   test::check_trajectory(test::Trajectory(name, folder), rule);
 }
 
+// A rule of matrices: what is small beside the largest singular value is known to fewer digits than the rest, so the bounds
+// are those of Muon.
+template <class Rule>
+void equals_peer_of_matrices(std::string const& name, Rule const& rule) {
+  auto const* folder = std::getenv("LIERNE_PEERS");
+  REQUIRE_MESSAGE(folder != nullptr, "LIERNE_PEERS must name the folder that tests/optim/peers.py has written");
+  CAPTURE(name);
+  for (auto path : test::all_paths) {
+    CAPTURE(test::name(path));
+    CHECK(test::replay(test::Trajectory(name, folder), rule, path, float64).weights <= 1e-12);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("adam in its other forms") {
@@ -53,4 +66,19 @@ TEST_CASE("sums over a parameter") {
               recipe("cautious adopt", 3e-3,
                      NormaliseByPrevious<>{} | ClipElements<>{} | momentum<Bias::kept>() | cautious<CautiousScale::count>()));
   equals_peer("mars", mars_adamw({.rate = 3e-3, .beta1 = 0.95, .beta2 = 0.99, .epsilon = 1e-30}) | decay(0.02, times_rate));
+}
+
+TEST_CASE("muon by polar express, and normuon") {
+  constexpr auto exact = IterationFormat::exact;
+  equals_peer_of_matrices("muon_polar_express", muon<PolarExpress<>, exact>({.rate = 0.02}) | decay(0.1, times_rate));
+  equals_peer_of_matrices("muon_polar_express_9", muon<PolarExpress<9>, exact, MuonScale::match_adam>({.rate = 0.02}));
+  equals_peer_of_matrices("normuon", normuon<NewtonSchulz, exact>({.rate = 0.02}) | decay(0.1, times_rate));
+  equals_peer_of_matrices("normuon_match_rms",
+                          normuon<NewtonSchulz, exact, MuonScale::fixed_rms>({.rate = 0.02, .beta2 = 0.9, .epsilon = 1e-30}));
+}
+
+TEST_CASE("soap") {
+  equals_peer_of_matrices("soap", soap({.rate = 3e-3, .frequency = 3}) | decay_after(0.02, times_rate));
+  equals_peer_of_matrices("soap_one_side", soap<Bias::kept>({.rate = 3e-3, .beta1 = 0.9, .beta2 = 0.99, .shampoo_beta = 0.8,
+                                                             .frequency = 1, .max_dimension = 5}));
 }

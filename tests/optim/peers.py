@@ -3,12 +3,13 @@
 
 Writes OUT/<case>.f64.safetensors in the form of tests/golden/optim: p0/i, grad/i, mask/i, traj/i (weights after each call),
 lr/0, and in the metadata initial_lr and max_abs_param. tests/optim/peers.cpp replays each with our rule.
-Three tensors, 60 calls; gradients over four decades, some elements zero, tensor 1 without gradient in some calls (in the cases
+Three tensors (matrices for the rules of matrices), 60 calls; gradients over four decades, some elements zero, tensor 1 without gradient in some calls (in the cases
 whose peer counts calls per parameter); a rate that warms up and falls.
 """
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 import pytorch_optimizer as po
@@ -17,8 +18,13 @@ from safetensors.torch import save_file
 # pytorch-optimizer adds a constant 1e-15 to second moments under the root, which neither LaProp nor MARS has.
 po.base.optimizer.BaseOptimizer.apply_ams_bound.__defaults__ = (0.0,)
 
+# Its iterations in bf16 and its orthogonal factors in float32 run in float64 here. SOAP names torch.float32 for those alone.
+orthogonalise = po.optimizer.utils.matrix.zero_power_via_newton_schulz_5
+po.optimizer.soap.torch = SimpleNamespace(**{**vars(torch), "float32": torch.float64})
+
 CALLS = 60
 SHAPES = ((7, 5), (33,), (1, 1))
+MATRICES = ((7, 5), (4, 9), (1, 1))
 ABSENT = (0, 9, 10, 33)  # calls in which tensor 1 has no gradient
 
 torch.set_num_threads(1)
@@ -29,7 +35,25 @@ def torch_case(make, rate, **settings):
     return (lambda p: make(p, lr=rate, foreach=False, **settings)), rate
 
 
-# name: (constructor, rate, every tensor has a gradient in every call, the rate is constant)
+def muon_case(make, rate, norm_factor=1.0, **settings):
+    def constructor(p):
+        orthogonalise.__defaults__ = (5, 1e-7, norm_factor, None, torch.float64)
+        return make([{"params": p, "use_muon": True}], lr=rate, foreach=False, **settings)
+
+    return constructor, rate, False, False, MATRICES
+
+
+# The listing of arXiv 2505.16932: all but the last for arguments that are divided by 1.01, and so is the norm.
+POLAR_EXPRESS = [(a / 1.01, b / 1.01**3, c / 1.01**5) for a, b, c in (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+    (1.891301407787398, -1.2679958271945868, 0.37680408948524835),
+    (1.8750014808534479, -1.2500016453999487, 0.3750001645474248))] + [(1.875, -1.25, 0.375)]
+
+# name: (constructor, rate, every tensor has a gradient in every call, the rate is constant[, shapes])
 CASES = {
     # torch.optim: state and step count of each parameter are its own.
     "adam_coupled": (*torch_case(torch.optim.Adam, 3e-3, weight_decay=0.02), False, False),
@@ -52,6 +76,14 @@ CASES = {
                                           clip_lambda=lambda step: (step - 1) ** 0.25, foreach=False), 3e-3, True, False),
     "mars": (lambda p: po.MARS(p, lr=3e-3, betas=(0.95, 0.99), gamma=0.025, eps=1e-30, optimize_1d=True, foreach=False,
                                weight_decay=0.02, weight_decouple=True), 3e-3, True, False),
+    "muon_polar_express": muon_case(po.Muon, 0.02, 1.01, ns_coeffs=POLAR_EXPRESS, weight_decay=0.1),
+    "muon_polar_express_9": muon_case(po.Muon, 0.02, 1.01, ns_coeffs=POLAR_EXPRESS, ns_steps=9, use_adjusted_lr=True),
+    "normuon": muon_case(po.NorMuon, 0.02, weight_decay=0.1),
+    "normuon_match_rms": muon_case(po.NorMuon, 0.02, update_scale="match_rms", beta2=0.9, eps=1e-30),
+    # SOAP's first call, too, is counted for a group.
+    "soap": (lambda p: po.SOAP(p, lr=3e-3, weight_decay=0.02, precondition_frequency=3), 3e-3, True, False),
+    "soap_one_side": (lambda p: po.SOAP(p, lr=3e-3, betas=(0.9, 0.99), shampoo_beta=0.8, weight_decay=0.0, correct_bias=False,
+                                        max_precondition_dim=5, precondition_frequency=1), 3e-3, True, False),
 }
 
 
@@ -73,14 +105,15 @@ def rate_of(call, rate, constant):
 
 
 def record(name, out):
-    make, rate, all_present, constant = CASES[name]
+    make, rate, all_present, constant, *shapes = CASES[name]
+    shapes = shapes[0] if shapes else SHAPES
     generator = torch.Generator().manual_seed(20)
-    weights = [torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in SHAPES]
+    weights = [torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in shapes]
     tensors = {f"p0/{i}": w.detach().clone() for i, w in enumerate(weights)}
-    grads = [gradients(generator, shape) for shape in SHAPES]
+    grads = [gradients(generator, shape) for shape in shapes]
     optimizer = make(weights)
     rates = [rate_of(call, rate, constant) for call in range(CALLS)]
-    steps = [[] for _ in SHAPES]
+    steps = [[] for _ in shapes]
     for call in range(CALLS):
         optimizer.param_groups[0]["lr"] = rates[call]
         for i, weight in enumerate(weights):
@@ -89,12 +122,12 @@ def record(name, out):
         optimizer.step()
         for i, weight in enumerate(weights):
             steps[i].append(weight.detach().clone())
-    for i in range(len(SHAPES)):
+    for i in range(len(shapes)):
         tensors[f"grad/{i}"] = grads[i]
         tensors[f"mask/{i}"] = torch.tensor([int(all_present or i != 1 or call not in ABSENT) for call in range(CALLS)])
         tensors[f"traj/{i}"] = torch.stack(steps[i])
     tensors["lr/0"] = torch.tensor(rates, dtype=torch.float64)
-    largest = max(t.abs().max().item() for i in range(len(SHAPES)) for t in steps[i])
+    largest = max(t.abs().max().item() for i in range(len(shapes)) for t in steps[i])
     save_file(tensors, out / f"{name}.f64.safetensors", metadata={"initial_lr": json.dumps([rate]), "max_abs_param": repr(largest)})
 
 

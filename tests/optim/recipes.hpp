@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The recipes in one list, for the tests that all of them must pass; all but Muon, which takes matrices only (see muon.cpp).
+// The recipes in two lists, for the tests that all of them must pass.
 #pragma once
 
 #include "lierne/optim/optim.hpp"
@@ -30,6 +30,18 @@ void for_each_recipe(Visit&& visit) {
   visit(recipe("cautious adam", 0.03, momentum() | normalise() | cautious()));
   visit(mars_adamw({.rate = 0.05}));
   visit(recipe("mixed", 0.2, MixedMomentum<2>{{0.5, 0.9}, {0.3, 0.6}}));
+  visit(soap({.rate = 0.05}));
+}
+
+/// The same for recipes of matrices.
+template <class Visit>
+void for_each_matrix_recipe(Visit&& visit) {
+  visit(muon({.rate = 0.03}));
+  visit(muon<PolarExpress<>, IterationFormat::exact, MuonScale::match_adam>({.rate = 0.06}));
+  visit(normuon({.rate = 0.03}));
+  visit(normuon<PolarExpress<6>, IterationFormat::exact, MuonScale::fixed_rms>({.rate = 0.06}));
+  visit(soap({.rate = 0.05, .frequency = 3}));
+  visit(soap<Bias::kept>({.rate = 0.05, .max_dimension = 5}));
 }
 
 }  // namespace lierne::test

@@ -29,6 +29,24 @@ TEST_CASE("a chain of erased stages is the rule, bit for bit, on every path") {
   });
 }
 
+TEST_CASE("a chain keeps fields of other shapes, and takes the same weights") {
+  auto const rule = maximize() | normuon({.rate = 0.1}) | decay(0.1, times_rate);
+  auto const typed = bind(rule), erased = make_optimizer(make_passes(rule_chain(rule)), Schedule{}, Path::fused);
+  auto const matrix = at::sin(at::arange(15)).view({5, 3});
+  std::vector<Slot> const a{{.name = "w", .weight = matrix.clone()}}, b{{.name = "w", .weight = matrix.clone()}};
+  for (int k = 0; k < 4; ++k) {
+    a[0].weight.mutable_grad() = at::cos(matrix * k);
+    b[0].weight.mutable_grad() = at::cos(matrix * k);
+    typed->step(a, {.step = k});
+    erased->step(b, {.step = k});
+  }
+  CHECK(a[0].weight.equal(b[0].weight));
+  CHECK(erased->state().at("optim.state.w.second_momentum_buffer").sizes() == Shape{5, 1});
+  std::vector<Slot> const vector{{.name = "v", .weight = at::ones({3})}};
+  vector[0].weight.mutable_grad() = at::ones({3});
+  CHECK_THROWS_WITH_AS(erased->step(vector, {}), doctest::Contains("takes parameters of 2 dimensions, found shape [3]"), ShapeError);
+}
+
 TEST_CASE("the steps that are compared do something") {
   auto const still = make_optimizer(make_passes(rule_chain(plain_sgd(1e-300))), {}, Path::fused);
   auto const moved = make_optimizer(make_passes(rule_chain(plain_sgd(0.1))), {}, Path::fused);

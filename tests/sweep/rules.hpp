@@ -20,6 +20,7 @@ void for_each_rule(Visit&& visit) {
   visit(qhadopt({.rate = 0.01}, no_bound));
   visit(lion({.rate = 0.01}));
   visit(plain_sgd(0.1));
+  visit(soap({.rate = 0.01, .frequency = 2}));
   visit(recipe("mine", 0.01, labelled<"fast">(momentum({.beta = 0.5})) | normalise<Epsilon::floor>() | quasi_hyperbolic<Bias::kept>()));
 }
 

@@ -126,6 +126,47 @@ TEST_CASE("the gradient-noise scale is measured in a run that goes on as without
   CHECK(metrics[1]["gradient_noise/noise"].get<double>() > 0);
 }
 
+TEST_CASE("matrices follow muon, embedding, norms and output adamw, by groups") {
+  auto const matrices = clip_norm(1.0) | muon({.rate = 0.02}) | decay(0.1, times_rate);
+  auto data = small::data();
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run(), groups(on<Kind::matrix>(matrices), otherwise())), options(6)};
+  trainer.fit(data);
+
+  // By hand: two optimizers, each with its own parameters and the norm of all gradients.
+  Model<small::spec> model;
+  model.init({.seed = 5});
+  std::vector<Slot> of_muon, of_adamw;
+  std::set<std::string> matrix_names;
+  model.walk([&](std::string const& name, Parameter& p) {
+    bool const matrix = name.starts_with("layers.") && p.owned.dim() == 2;
+    (matrix ? of_muon : of_adamw).push_back({.name = name, .weight = p.owned});
+    if (matrix) matrix_names.insert(name);
+  });
+  CHECK(of_muon.size() == 7);   // wq wk wv wo w1 w2 w3
+  CHECK(of_adamw.size() == 5);  // embedding, output, three norms
+  auto const muon_alone = bind(scheduled(matrices, schedule_of_run())), adamw_alone = bind(scheduled(rule(), schedule_of_run()));
+  auto same = small::data();
+  for (int k = 0; k < 6; ++k) {
+    auto const batch = same.next();
+    backward(model.loss(batch.tokens, batch.labels, static_cast<double>(batch.global_valid)));
+    std::vector<Tensor> gradients;
+    model.walk([&](std::string const&, Parameter& p) { gradients.push_back(p.owned.grad()); });
+    double const norm = std::sqrt(sum_of_squares(gradients));
+    muon_alone->step(of_muon, {.step = k, .total = 6, .grad_norm = norm});
+    adamw_alone->step(of_adamw, {.step = k, .total = 6, .grad_norm = norm});
+  }
+  std::map<std::string, Tensor> expected;
+  for (auto const* slots : {&of_muon, &of_adamw}) {
+    for (auto const& slot : *slots) expected[slot.name] = slot.weight;
+  }
+  for (auto const* p : trainer.model().parameters()) CHECK(p->owned.equal(expected.at(p->name)));
+  for (auto const& [key, tensor] : trainer.optimizer().state()) {
+    auto const name = key.substr(12, key.rfind('.') - 12);
+    CHECK(key.ends_with(".momentum_buffer") <= matrix_names.contains(name));
+    CHECK(key.ends_with(".exp_avg") <= !matrix_names.contains(name));
+  }
+}
+
 TEST_CASE("bits per byte is the held-out text's cross entropy over its bytes") {
   auto data = small::data();
   Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(1)};

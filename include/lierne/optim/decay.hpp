@@ -73,6 +73,37 @@ constexpr Decay<form> decay(double strength, DecayTag<form>) {
   return {.strength = strength};
 }
 
+/// The same behind the step. Math: w <- (w - η·u)·f with f of the form. Source: as SOAP's authors write it.
+template <DecayForm form, class Number = double>
+struct DecayAfter {
+  static_assert(form != DecayForm::coupled,
+                "decay_after: coupled decay stands before the recipe (write decay(0.1, coupled) | adamw(...))");
+  using pipe_role = StageRole;
+  static constexpr DecayForm decay_form = form;
+  static constexpr bool changes_direction = true;
+
+  Number strength = 0;
+
+  constexpr auto coefficients(auto const& call) const { return Decay<form, Number>{strength}.coefficients(call); }
+  template <class V>
+  static constexpr void element(auto const& numbers, Element<V>& at) {
+    at.weight = numbers[0] * at.weight;
+    at.direction = numbers[0] * at.direction;
+  }
+  template <Place place, bool>
+  static consteval void check_place() {
+    static_assert(place == Place::after_recipe,
+                  "decay_after: it must stand after the recipe (write soap(...) | decay_after(0.01, times_rate))");
+  }
+  std::string name() const { return Decay<form, Number>{strength}.name() + " after the step"; }
+};
+
+/// Example: `soap() | decay_after(0.01, times_rate)`.
+template <DecayForm form>
+constexpr DecayAfter<form> decay_after(double strength, DecayTag<form>) {
+  return {.strength = strength};
+}
+
 /// The largest decay of the form `times_schedule` in a rule; 0 without one.
 template <Stage Node>
 constexpr double decay_times_schedule(Node const& rule) {

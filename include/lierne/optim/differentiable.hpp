@@ -32,7 +32,9 @@ DifferentiableState differentiable_step(Node const& rule, DifferentiableState co
   Element<TensorValue> at{state.weight, gradient, {}};
   std::array<TensorValue, field_count + 1> fields;  // one more: an array may not be empty
   for (std::size_t k = 0; k < field_count; ++k) {
-    fields[k] = state.fields.empty() ? at::zeros_like(state.weight) : state.fields[k];
+    fields[k] = state.fields.empty() ? at::zeros(field_shape(rule, static_cast<int>(k), state.weight.sizes().vec()),
+                                                 state.weight.options().requires_grad(false))
+                                     : state.fields[k];
   }
   run_stages<Whole, StageCode::apart>(numbers.data(), at, fields.data());
   DifferentiableState after{at.weight.tensor, {}};

@@ -24,7 +24,7 @@ namespace lierne {
 /// `max/moment2` (state after the step), `l2_norm/param` (after), `l2_norm/update` (weights before minus after, decay
 /// included), `cosine/update_grad` (0 where either norm is 0), `share/clipped` (of a rule with `clip_elements`).
 /// A parameter without gradient reports nothing. The moment is the field `exp_avg` or `momentum_buffer`, the second
-/// moment `exp_avg_sq` or `square_avg`; a rule without one has no key of it.
+/// moment `exp_avg_sq`, `square_avg` or `second_momentum_buffer`; a rule without one has no key of it.
 /// Numerics: sums in double; on the fused path in an order that does not depend on the number of threads. Over ranks
 /// every element counts once. The other paths, and weights on a GPU, take a measured step tensor by tensor, with copies.
 /// Errors (compile time): it stands after the recipe.

@@ -2,18 +2,10 @@
 // The recipe Muon: momentum of a matrix, orthogonalised.
 #pragma once
 
+#include "lierne/optim/orthogonalise.hpp"
 #include "lierne/optim/sgd.hpp"
 
 namespace lierne {
-
-/// In which format the iteration of `Orthogonalise` runs.
-enum class NewtonSchulz { bf16, exact };
-
-/// How an orthogonalised matrix is scaled to its shape.
-enum class MuonScale {
-  original,    ///< √max(1, rows / columns)
-  match_adam   ///< 0.2·√max(rows, columns): the root mean square of an Adam step (Moonlight)
-};
 
 /// Averaged momentum and the look ahead from it. Math: b <- b + (1 - μ)(u - b); u <- u + μ(b - u) with `nesterov`, else b.
 /// Source: torch.optim.Muon.
@@ -40,25 +32,6 @@ struct AveragedMomentum {
   }
 };
 
-/// The direction of a matrix with all singular values brought near 1, by five steps of a Newton-Schulz iteration.
-/// Math: X = u / max(‖u‖_F, 10⁻⁷), transposed if rows > columns; five times A = XXᵀ, X <- 3.4445·X + (-4.775·A + 2.0315·A²)X.
-/// Shapes: [rows, columns]; a parameter of other rank is refused. Source: Jordan et al. 2024; torch.optim.Muon.
-template <NewtonSchulz format = NewtonSchulz::bf16, MuonScale scale = MuonScale::original>
-struct Orthogonalise {
-  using pipe_role = StageRole;
-  static constexpr bool changes_direction = true;
-  static constexpr bool whole_tensor = true;
-
-  template <class V>
-  static constexpr void element(auto const&, Element<V>& at) {
-    at.direction = newton_schulz(at.direction, format == NewtonSchulz::bf16, scale == MuonScale::match_adam);
-  }
-  std::string name() const {
-    return std::string("orthogonalise") + (format == NewtonSchulz::exact ? " exact" : "") +
-           (scale == MuonScale::match_adam ? " to adam's size" : "");
-  }
-};
-
 /// The settings of `muon`.
 template <class Number = double>
 struct MuonSettings {
@@ -66,12 +39,19 @@ struct MuonSettings {
   Number momentum = 0.95;
 };
 
-/// Math: u = r · NewtonSchulz(momentum), r by `scale`. For matrices; give the other parameters another rule by groups.
-/// Source: torch.optim.Muon. Example: `muon({.rate = 0.02}) | decay(0.1, times_rate)`.
-template <NewtonSchulz format = NewtonSchulz::bf16, MuonScale scale = MuonScale::original>
-constexpr auto muon(MuonSettings<> settings = {}) {
+template <MatrixIteration Iteration = NewtonSchulz, IterationFormat format = IterationFormat::bf16,
+          MuonScale scale = MuonScale::original, class Number>
+constexpr auto muon(MuonSettings<Number> settings) {
   return recipe("muon", settings.rate,
-                AveragedMomentum<Lookahead::nesterov>{settings.momentum} | Orthogonalise<format, scale>{});
+                AveragedMomentum<Lookahead::nesterov, Number>{settings.momentum} | Orthogonalise<Iteration, format>{} |
+                    ScaleToShape<scale>{});
+}
+/// Math: u = r · Orthogonalise(momentum), r by `scale`. For matrices; give the other parameters another rule by groups.
+/// Source: torch.optim.Muon. Example: `muon({.rate = 0.02}) | decay(0.1, times_rate)`, `muon<PolarExpress<>>()`.
+template <MatrixIteration Iteration = NewtonSchulz, IterationFormat format = IterationFormat::bf16,
+          MuonScale scale = MuonScale::original>
+constexpr auto muon(MuonSettings<> settings = {}) {
+  return muon<Iteration, format, scale, double>(settings);
 }
 
 }  // namespace lierne

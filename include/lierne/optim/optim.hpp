@@ -4,6 +4,7 @@
 
 // The contract: what a stage is, how stages make a rule.
 #include "lierne/optim/field.hpp"
+#include "lierne/optim/field_shape.hpp"
 #include "lierne/optim/pass.hpp"
 #include "lierne/optim/recipe.hpp"
 #include "lierne/optim/rule.hpp"
@@ -18,6 +19,7 @@
 #include "lierne/optim/maximize.hpp"
 #include "lierne/optim/momentum.hpp"
 #include "lierne/optim/normalise.hpp"
+#include "lierne/optim/orthogonalise.hpp"
 
 // Recipes.
 #include "lierne/optim/adamw.hpp"
@@ -29,9 +31,11 @@
 #include "lierne/optim/mars.hpp"
 #include "lierne/optim/muon.hpp"
 #include "lierne/optim/nadam.hpp"
+#include "lierne/optim/normuon.hpp"
 #include "lierne/optim/qhadamw.hpp"
 #include "lierne/optim/rmsprop.hpp"
 #include "lierne/optim/sgd.hpp"
+#include "lierne/optim/soap.hpp"
 
 // Running a rule.
 #include "lierne/optim/bind.hpp"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "lierne/optim/clip_norm.hpp"
-#include "lierne/optim/pass.hpp"
+#include "lierne/optim/field_shape.hpp"
 
 namespace lierne {
 
@@ -47,6 +47,11 @@ consteval void check_places() {
       static_assert(place != Place::before_recipe || !Node::changes_direction,
                     "rule: a stage before the recipe changes the direction, which starts with the recipe "
                     "(write it in one: recipe(\"mine\", rate, momentum() | normalise()))");
+    }
+    if constexpr (ShapesFields<Node>) {
+      static_assert(runs_on_whole_tensors<Node>,
+                    "rule: a stage whose fields have shapes of their own works on whole tensors, not element by element "
+                    "(add static constexpr bool whole_tensor = true to it, or leave field_shape out)");
     }
     if constexpr (requires { Node::template check_place<place, first>(); }) Node::template check_place<place, first>();
   }

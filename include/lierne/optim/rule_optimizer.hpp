@@ -109,16 +109,21 @@ inline RuleOptimizer::ParameterState& RuleOptimizer::state_of(Slot const& slot, 
 }
 
 inline void RuleOptimizer::attach(Slot const& slot, ParameterState& state) const {
+  auto const [fewest, most] = passes_->dimensions();
+  auto const dimensions = slot.weight.dim();
+  check<ShapeError>(fewest <= dimensions && dimensions <= most, "optimizer: '", slot.name, "': the rule '", passes_->name(),
+                    "' takes parameters of ", fewest == most ? "" : std::to_string(fewest) + " to ", most,
+                    " dimensions, found shape ", to_string(slot.weight.sizes()), " (give it another rule by groups)");
   state.fields.resize(passes_->fields().size());
   for (std::size_t k = 0; k < state.fields.size(); ++k) {
     auto& field = state.fields[k];
+    auto const shape = passes_->field_shape(k, slot.weight.sizes().vec());
     if (!field.defined()) {
-      field = at::zeros(slot.weight.sizes(), slot.weight.options().requires_grad(false));
+      field = at::zeros(shape, slot.weight.options().requires_grad(false));
       continue;
     }
-    check<ShapeError>(field.sizes() == slot.weight.sizes(), "optimizer: '",
-                      detail::state_key(slot.name, passes_->fields()[k]), "': expected shape ",
-                      to_string(slot.weight.sizes()), ", found ", to_string(field.sizes()));
+    check<ShapeError>(field.sizes() == shape, "optimizer: '", detail::state_key(slot.name, passes_->fields()[k]),
+                      "': expected shape ", to_string(shape), ", found ", to_string(field.sizes()));
     field = field.to(slot.weight.device(), slot.weight.scalar_type()).contiguous();
   }
   state.attached = true;

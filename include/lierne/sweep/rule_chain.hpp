@@ -153,6 +153,23 @@ class ChainPasses final : public Passes {
   bool whole_tensors() const override {
     return std::ranges::any_of(entries_, [](auto const& entry) { return entry.stage && entry.stage->whole_tensor(); });
   }
+  Shape field_shape(std::size_t field, Shape const& weight) const override {
+    for (auto const& entry : entries_) {
+      auto const own = entry.stage ? entry.stage->fields().size() : 0;
+      if (field < own) return entry.stage->field_shape(field, weight);
+      field -= own;
+    }
+    return weight;
+  }
+  Dimensions dimensions() const override {
+    Dimensions all;
+    for (auto const& entry : entries_) {
+      if (!entry.stage) continue;
+      auto const [fewest, most] = entry.stage->dimensions();
+      all = {std::max(all.fewest, fewest), std::min(all.most, most)};
+    }
+    return all;
+  }
   double initial_rate() const override { return rate_; }
   std::span<std::string_view const> fields() const override { return fields_; }
   std::size_t number_count() const override { return numbers_; }

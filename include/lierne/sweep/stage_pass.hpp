@@ -39,6 +39,9 @@ class StagePass {
   virtual std::optional<double> largest_norm() const = 0;
   /// Whether it runs on whole tensors alone, so that there are no blocks of it.
   virtual bool whole_tensor() const = 0;
+  /// The shape of one of its fields, and how many dimensions a weight may have.
+  virtual Shape field_shape(std::size_t field, Shape const& weight) const = 0;
+  virtual Dimensions dimensions() const = 0;
   virtual void write_numbers(Call<> const& call, double* out) const = 0;
 
   virtual void run(StageBlock<float> const& block) const = 0;
@@ -105,6 +108,10 @@ class StagePassOf final : public StagePass {
     }
   }
   bool whole_tensor() const override { return runs_on_whole_tensors<S>; }
+  Shape field_shape(std::size_t field, Shape const& weight) const override {
+    return lierne::field_shape(stage_, static_cast<int>(field), weight);
+  }
+  Dimensions dimensions() const override { return dimensions_of<S>; }
   void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(stage_, call, out); }
 
   void run(StageBlock<float> const& block) const override {

@@ -10,15 +10,15 @@ namespace lierne {
 
 namespace detail {
 
-// A stage may store what it was given, or a number; state has the weight's shape and shares no memory with it.
-inline Tensor own_copy(Tensor const& field, Tensor const& weight) {
-  return (field.is_alias_of(weight) ? field.clone() : field).expand_as(weight).contiguous();
+// A stage may store what it was given, or a number; state keeps its shape and shares no memory with the weight.
+inline Tensor own_copy(Tensor const& field, Tensor const& weight, Tensor const& before) {
+  return (field.is_alias_of(weight) ? field.clone() : field).expand_as(before).contiguous();
 }
 
 // New fields, and the weight written in place.
 inline void keep_results(ParameterStep const& step, TensorValue const& weight, std::vector<TensorValue> const& fields) {
   for (std::size_t k = 0; k < fields.size(); ++k) {
-    (*step.fields)[k] = own_copy(fields[k].beside(step.weight), step.weight);
+    (*step.fields)[k] = own_copy(fields[k].beside(step.weight), step.weight, (*step.fields)[k]);
   }
   step.weight.copy_(weight.tensor);
 }
@@ -54,7 +54,8 @@ inline void run_foreach(Passes const& passes, std::span<ParameterStep const> ste
     passes.run(std::get<0>(key), at, fields.data());
     for (std::size_t i = 0; i < members.size(); ++i) {
       for (std::size_t k = 0; k < fields.size(); ++k) {
-        (*members[i]->fields)[k] = detail::own_copy(fields[k][i].beside(weights[i]), weights[i]);
+        auto& field = (*members[i]->fields)[k];
+        field = detail::own_copy(fields[k][i].beside(weights[i]), weights[i], field);
       }
     }
     at::_foreach_copy_(weights, at.weight.tensors);

@@ -76,4 +76,15 @@ template <Stage Node, class T>
 }
 #endif
 
+/// The pass over a stretch of float32 in the widest vectors that run.
+template <Stage Node>
+void run_vectors(Stretch<float> const& stretch) {
+#ifdef LIERNE_WIDE_PACK
+  if (wide_packs_run()) return run_wide_packs<Node>(stretch);
+  run_packs<Node, StageCode::apart>(stretch);  // processors before 2013: right, and a few times slower
+#else
+  run_packs<Node>(stretch);
+#endif
+}
+
 }  // namespace lierne

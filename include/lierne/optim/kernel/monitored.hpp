@@ -14,14 +14,14 @@ struct MonitoredFields {
 
   static MonitoredFields of(Passes const& passes) {
     auto const fields = passes.fields();
-    auto const find = [&](std::string_view first, std::string_view second) {
-      for (auto const name : {first, second}) {
+    auto const find = [&](std::initializer_list<std::string_view> names) {
+      for (auto const name : names) {
         auto const found = std::find(fields.begin(), fields.end(), name);
         if (found != fields.end()) return static_cast<int>(found - fields.begin());
       }
       return -1;
     };
-    return {find("exp_avg", "momentum_buffer"), find("exp_avg_sq", "square_avg")};
+    return {find({"exp_avg", "momentum_buffer"}), find({"exp_avg_sq", "square_avg", "second_momentum_buffer"})};
   }
 };
 

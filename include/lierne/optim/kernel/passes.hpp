@@ -5,10 +5,12 @@
 #include <memory>
 #include <optional>
 #include <typeinfo>
+#include <vector>
 
+#include "lierne/optim/kernel/eigenbasis.hpp"
 #include "lierne/optim/kernel/fused_kernel.hpp"
+#include "lierne/optim/kernel/matrix.hpp"
 #include "lierne/optim/kernel/tensor_list_value.hpp"
-#include "lierne/optim/kernel/whole_tensor.hpp"
 #include "lierne/optim/monitor.hpp"
 #include "lierne/optim/rule.hpp"
 
@@ -42,6 +44,9 @@ class Passes {
 
   /// Whether a stage needs whole tensors, so that there is no fused pass.
   virtual bool whole_tensors() const { return false; }
+  /// The shape of a field, and how many dimensions a weight may have; only stages of whole tensors say something of it.
+  virtual Shape field_shape(std::size_t /*field*/, Shape const& weight) const { return weight; }
+  virtual Dimensions dimensions() const { return {}; }
   /// Fused: whole vectors of `fused_lanes<T>()` elements.
   virtual void run(Stretch<float> const& stretch) const = 0;
   virtual void run(Stretch<double> const& stretch) const = 0;
@@ -85,14 +90,17 @@ class PassesOf : public Passes {
   void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(whole_, call, out); }
 
   bool whole_tensors() const override { return runs_on_whole_tensors<Node>; }
+  Shape field_shape(std::size_t field, Shape const& weight) const override {
+    if constexpr (runs_on_whole_tensors<Node>) {
+      return lierne::field_shape(whole_.left, static_cast<int>(field), weight);
+    } else {
+      return weight;
+    }
+  }
+  Dimensions dimensions() const override { return dimensions_of<Node>; }
   void run(Stretch<float> const& stretch) const override {
     if constexpr (!runs_on_whole_tensors<Node>) {
-#ifdef LIERNE_WIDE_PACK
-      if (wide_packs_run()) return run_wide_packs<Whole>(stretch);
-      run_packs<Whole, StageCode::apart>(stretch);  // processors before 2013: right, and a few times slower
-#else
-      run_packs<Whole>(stretch);
-#endif
+      run_vectors<Whole>(stretch);
     }
   }
   void run(Stretch<double> const& stretch) const override {
