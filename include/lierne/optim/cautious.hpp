@@ -15,8 +15,7 @@ enum class CautiousScale {
 
 /// Elements whose direction disagrees with the gradient are set to zero, the others enlarged.
 /// Math: φ = [u·g > 0]; u <- u · φ · scale. Source: Liang et al., arXiv 2411.16085.
-/// A sum over a whole parameter: the rule takes one operation after the other on whole tensors (no single pass over
-/// memory), and a parameter that is cut over ranks is refused.
+/// A sum over a whole parameter: no single pass over memory, and a parameter that is cut over ranks is refused.
 template <CautiousScale scale = CautiousScale::mean>
 struct Cautious {
   using pipe_role = StageRole;

@@ -9,6 +9,7 @@
 #include "lierne/optim/kernel/cuda.hpp"
 #include "lierne/optim/kernel/monitored.hpp"
 #include "lierne/optim/kernel/norm.hpp"
+#include "lierne/optim/kernel/phased.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"
 #include "lierne/tensor/autograd.hpp"
@@ -42,6 +43,7 @@ class RuleOptimizer final : public Optimizer {
   ParameterState& state_of(Slot const& slot, std::size_t position);
   void attach(Slot const& slot, ParameterState& state) const;
   void run(std::vector<ParameterStep> const& steps);
+  void run_whole(std::vector<ParameterStep> const& steps);
   std::vector<MonitorSums*> open_book(std::span<Slot const> slots, std::vector<Slot const*> const& present,
                                       MonitorBook& book);
   void run_monitored(std::vector<ParameterStep> const& steps, std::vector<MonitorSums*> const& sums);
@@ -233,10 +235,20 @@ inline void RuleOptimizer::run_monitored(std::vector<ParameterStep> const& steps
   run_loop_monitored(*passes_, elsewhere, sums_elsewhere);
 }
 
+// The fused path of a rule with stages of whole tensors.
+inline void RuleOptimizer::run_whole(std::vector<ParameterStep> const& steps) {
+  for (auto const& step : steps) {
+    bool const phased = passes_->phases() != nullptr && step.weight.is_cpu();
+    (phased ? run_phased : run_loop)(*passes_, std::span(&step, 1));
+    if (phased) step.weight.unsafeGetTensorImpl()->bump_version();
+  }
+}
+
 inline void RuleOptimizer::run(std::vector<ParameterStep> const& steps) {
   check(path_ != Path::fused_only || !passes_->whole_tensors(), "optimizer: the rule '", passes_->name(),
         "' sums over whole tensors and has no fused pass (bind it with Path::fused, which then goes tensor by tensor)");
-  if (path_ == Path::loop || (path_ != Path::foreach && passes_->whole_tensors())) return run_loop(*passes_, steps);
+  if (path_ == Path::loop) return run_loop(*passes_, steps);
+  if (path_ != Path::foreach && passes_->whole_tensors()) return run_whole(steps);
   if (path_ == Path::foreach) return run_foreach(*passes_, steps);
   auto const* const kernels = find_cuda_rule(passes_->type().name());
   std::vector<ParameterStep> here, on_gpu, elsewhere;

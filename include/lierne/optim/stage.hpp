@@ -75,7 +75,8 @@ enum class Place { before_recipe, in_recipe, after_recipe };
 //   no later stage, no decay, no change of the weight.
 // * `changes_direction = true` keeps it from standing before the recipe, where there is no direction yet.
 // * `whole_tensor = true`: `element` runs on whole tensors alone and may use `sum`, `size` and `like` of
-//   optim/kernel/whole_tensor.hpp. Its rule then has no single pass over memory, and refuses parameters cut over ranks.
+//   optim/kernel/whole_tensor.hpp. It runs by ATen's operations between fused passes of the stages around it; its rule
+//   has no single pass over memory, and refuses parameters cut over ranks.
 // * `field_shape(k, weight)`, for a stage of whole tensors, is the shape of its field k for a weight of a shape
 //   (optim/field_shape.hpp); `static constexpr Dimensions dimensions{2, 2};` refuses weights with fewer or more dimensions.
 // * `check_place<place, first>()` holds a static_assert on where the stage stands.

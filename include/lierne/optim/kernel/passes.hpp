@@ -23,6 +23,8 @@ int fused_lanes() {
   return (sizeof(T) == 4 && wide_packs_run() ? 32 : 16) / static_cast<int>(sizeof(T));
 }
 
+struct RulePhase;
+
 /// A rule without its type. The same stages stand behind all three paths.
 class Passes {
  public:
@@ -47,6 +49,8 @@ class Passes {
   /// The shape of a field, and how many dimensions a weight may have; only stages of whole tensors say something of it.
   virtual Shape field_shape(std::size_t /*field*/, Shape const& weight) const { return weight; }
   virtual Dimensions dimensions() const { return {}; }
+  /// The fused passes between stages of whole tensors; null for a rule that is not cut so.
+  virtual std::vector<RulePhase> const* phases() const { return nullptr; }
   /// Fused: whole vectors of `fused_lanes<T>()` elements.
   virtual void run(Stretch<float> const& stretch) const = 0;
   virtual void run(Stretch<double> const& stretch) const = 0;
@@ -64,6 +68,9 @@ class Passes {
   /// Foreach: the same for lists of tensors that share the numbers.
   virtual void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const = 0;
 };
+
+template <class Whole>
+std::vector<RulePhase> make_phases();
 
 /// The passes of the rule `Node`.
 template <Stage Node>
@@ -98,6 +105,14 @@ class PassesOf : public Passes {
     }
   }
   Dimensions dimensions() const override { return dimensions_of<Node>; }
+  std::vector<RulePhase> const* phases() const override {
+    if constexpr (runs_on_whole_tensors<Node>) {
+      static std::vector<RulePhase> const all = make_phases<Whole>();
+      return &all;
+    } else {
+      return nullptr;
+    }
+  }
   void run(Stretch<float> const& stretch) const override {
     if constexpr (!runs_on_whole_tensors<Node>) {
       run_vectors<Whole>(stretch);
@@ -173,3 +188,5 @@ std::unique_ptr<Passes const> make_passes(Node const& rule) {
 }
 
 }  // namespace lierne
+
+#include "lierne/optim/kernel/phases.hpp"  // behind `Passes`, of which each phase is one
