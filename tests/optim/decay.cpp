@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "lierne/optim/kernel/lane.hpp"
+#include "lierne/optim/optim.hpp"
 #include "lierne/optim/pass.hpp"
 
 using namespace lierne;

@@ -152,6 +152,12 @@ TEST_CASE("gradients through four steps with respect to rate and betas and weigh
   });
 }
 
+TEST_CASE("a weight of the wrong number of dimensions is refused") {
+  DifferentiableState const state{at::ones({3}, doubles), {}};
+  CHECK_THROWS_WITH_AS(differentiable_step(normuon(), state, state.weight, {.rate = 0.1}),
+                       doctest::Contains("expected a weight of 2 to 2 dimensions, found shape [3]"), ShapeError);
+}
+
 TEST_CASE("the steps are those of the loop path") {
   auto const rule = adopt({.rate = 0.1}) | decay(0.1, times_rate);
   auto const weight = at::linspace(-1, 2, 4, doubles);

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "lierne/core/error.hpp"
 #include "lierne/optim/kernel/tensor_value.hpp"
 #include "lierne/optim/rule.hpp"
 
@@ -18,6 +19,7 @@ struct DifferentiableState {
 /// One step of `rule` on one tensor by the loop path's operations, nothing in place. The gradient of a later loss flows
 /// to weight, gradient and fields, and to every setting and rate that is given as a tensor.
 /// Numerics: those of `Path::loop`; the root of a second moment that is 0 has the slope 0.
+/// Errors: `ShapeError` for a weight with more or fewer dimensions than a stage takes.
 /// A rule whose settings are tensors is made from settings of `TensorValue`.
 /// Example: `auto rule = adamw(AdamSettings<TensorValue>{.rate = rate, .beta1 = beta1}) | decay(0.1, times_rate);
 ///           state = differentiable_step(rule, state, gradient, {.calls = 0, .rate = rate});`
@@ -26,6 +28,10 @@ DifferentiableState differentiable_step(Node const& rule, DifferentiableState co
                                         Call<TensorValue> const& call) {
   static_assert(check_rule<Node>());
   using Whole = Applied<Node>;
+  constexpr auto dimensions = dimensions_of<Whole>;
+  check<ShapeError>(dimensions.fewest <= state.weight.dim() && state.weight.dim() <= dimensions.most,
+                    "differentiable_step: expected a weight of ", dimensions.fewest, " to ", dimensions.most,
+                    " dimensions, found shape ", to_string(state.weight.sizes()));
   constexpr auto field_count = static_cast<std::size_t>(Layout<Whole>::fields);
   std::array<TensorValue, Layout<Whole>::numbers> numbers;
   write_numbers(Whole{rule, {}}, call, numbers.data());
