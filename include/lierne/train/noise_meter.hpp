@@ -10,9 +10,6 @@
 #include "lierne/parallel/gradients.hpp"
 
 #if LIERNE_BODIES
-#include <algorithm>
-#include <cmath>
-
 #include "lierne/nn/loss.hpp"
 #include "lierne/optim/kernel/norm.hpp"
 #endif
@@ -26,7 +23,7 @@ struct NoiseSettings {
 };
 
 /// What a trainer does in a measured step in place of one forward and backward pass. The gradients are those of the
-/// whole batch but for the order of their sum. Takes one more buffer of gradients, and a reduction over ranks a part.
+/// whole batch but for the order of their sum. Takes one more buffer of gradients, and one reduction of a few numbers.
 /// Keys: `gradient_noise/scale` in tokens, `gradient_noise/signal`, `gradient_noise/noise`; see `GradientNoise`.
 /// Errors: `ArgumentError` for fewer than two parts, or rows of a process.
 class NoiseMeter {
@@ -41,14 +38,12 @@ class NoiseMeter {
                      std::vector<Parameter*> const& parameters, Mesh const& mesh,
                      FunctionRef<Tensor(Tensor const& tokens, Tensor const& labels)> loss);
 
-  /// The averages with this step in them; `norm` is that of all gradients, before clipping. A step without a valid
-  /// label in one of its parts counts for nothing.
-  std::map<std::string, double> metrics(double norm, double count);
+  /// The averages with that step in them. A step without a valid label in one of its parts counts for nothing.
+  std::map<std::string, double> metrics() const;
 
  private:
   NoiseSettings settings_;
   GradientNoise noise_;
-  std::vector<GradientNorm> parts_{};
 };
 
 #if LIERNE_BODIES
@@ -62,9 +57,16 @@ LIERNE_INLINE double NoiseMeter::backward_of(Tensor const& tokens, Tensor const&
   auto const rows = tokens.size(0);
   check(rows >= settings_.parts, "measure_noise: expected at least ", settings_.parts,
         " rows of the batch on each process, one for each part, found ", rows);
+  auto const squares_of_counted = [&] {
+    std::vector<Tensor> once;
+    for (auto* p : parameters) {
+      if (p->owned.grad().defined() && counted(*p, mesh)) once.push_back(p->owned.grad().contiguous());
+    }
+    return sum_of_squares(once);
+  };
   double total = 0;
+  std::vector<double> numbers;  // of this rank, to be added over all: labels and squares of each part, squares of all
   std::vector<Tensor> sums(parameters.size());
-  parts_.clear();
   for (int part = 0; part < settings_.parts; ++part) {
     auto const from = part * rows / settings_.parts, size = (part + 1) * rows / settings_.parts - from;
     auto const part_labels = labels.narrow(0, from, size);
@@ -74,35 +76,36 @@ LIERNE_INLINE double NoiseMeter::backward_of(Tensor const& tokens, Tensor const&
     sum_gradients(parameters, mesh);
 
     NoGrad const no_grad;
-    std::vector<Tensor> once;
+    // Ranks along the tensor axis have the same labels.
+    numbers.push_back(mesh[Axis::tensor].rank() == 0 ? static_cast<double>(valid_labels(part_labels)) : 0);
+    numbers.push_back(squares_of_counted());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       auto& gradient = parameters[i]->owned.mutable_grad();
-      if (!gradient.defined()) continue;
-      if (counted(*parameters[i], mesh)) once.push_back(gradient.contiguous());
-      if (sums[i].defined()) {
+      if (sums[i].defined() && gradient.defined()) {
         sums[i].add_(gradient);
-      } else {
+      } else if (gradient.defined()) {
         sums[i] = gradient;
       }
+      gradient.reset();
     }
-    auto const doubles = at::TensorOptions().dtype(float64).device(tokens.device());
-    auto const squares = at::full({1}, sum_of_squares(once), doubles);
-    mesh.all().sum(squares);
-    auto const valid = at::full({1}, static_cast<double>(valid_labels(part_labels)), doubles);
-    mesh[Axis::replicate].sum(valid);
-    mesh[Axis::shard].sum(valid);
-    double const examples = valid.item<double>(), scale = count / examples;
-    parts_.push_back({examples, squares.item<double>() * scale * scale});
-    for (auto* p : parameters) p->owned.mutable_grad().reset();
   }
+  NoGrad const no_grad;
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i]->owned.mutable_grad() = sums[i];
+  numbers.push_back(squares_of_counted());
+  auto const all = at::tensor(numbers, at::TensorOptions().dtype(float64)).to(tokens.device());
+  mesh.all().sum(all);
+  auto const read = all.cpu();
+  auto const* number = read.const_data_ptr<double>();
+  std::vector<GradientNorm> parts;
+  for (int part = 0; part < settings_.parts; ++part, number += 2) {
+    if (number[0] == 0) return total;
+    parts.push_back({number[0], number[1] * (count / number[0]) * (count / number[0])});
+  }
+  noise_.add(parts, {count, *number});
   return total;
 }
 
-LIERNE_INLINE std::map<std::string, double> NoiseMeter::metrics(double norm, double count) {
-  bool const whole = std::ranges::none_of(parts_, [](GradientNorm const& part) { return part.examples == 0; });
-  if (whole && !parts_.empty()) noise_.add(parts_, {count, norm * norm});
-  parts_.clear();
+LIERNE_INLINE std::map<std::string, double> NoiseMeter::metrics() const {
   return {{"gradient_noise/scale", noise_.scale()},
           {"gradient_noise/signal", noise_.signal()},
           {"gradient_noise/noise", noise_.noise()}};

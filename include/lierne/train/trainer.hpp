@@ -167,7 +167,7 @@ LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std
   metrics.grad_norm = report.grad_norm;
   metrics.optimizer = report.metrics;
   if (probed) metrics.model = probes->metrics(mesh_.all());
-  if (noisy) metrics.model.merge(noise_->metrics(report.grad_norm, count));
+  if (noisy) metrics.model.merge(noise_->metrics());
   metrics.rate = report.rate;
   metrics.tokens = tokens_;
   metrics.seconds = metrics.data_seconds + clock.lap();
