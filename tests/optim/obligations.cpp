@@ -65,6 +65,27 @@ TEST_CASE("every recipe converges on a quadratic") {
   });
 }
 
+TEST_CASE("rules with stored forms converge on the quadratic as well") {
+  auto const worst = [](auto const& rule, Dtype dtype) {
+    auto const optimizer = bind(rule);
+    std::vector<Slot> slots{{.name = "w", .weight = start().to(dtype).repeat({2, 2})}};
+    for (std::int64_t k = 0; k < 400; ++k) {
+      auto const row = gradient_at(slots[0].weight[0].narrow(0, 0, 37).to(float64), k);
+      slots[0].weight.mutable_grad() = row.repeat({2, 2}).to(dtype);
+      optimizer->step(slots, {.step = k});
+    }
+    return slots[0].weight[0].narrow(0, 0, 37).abs().max().template item<double>();
+  };
+  auto const adam = adamw({.rate = 0.05});
+  CHECK(worst(adam | store<"exp_avg", "exp_avg_sq">(bf16_stochastic), float32) < 0.15);
+  CHECK(worst(adam | store<"exp_avg", "exp_avg_sq">(eight_bit_blocks), float32) < 0.15);
+  CHECK(worst(adopt({.rate = 0.05}) | store<"exp_avg", "exp_avg_sq">(eight_bit_blocks), float32) < 0.15);
+  CHECK(worst(lion({.rate = 0.02}) | store<"exp_avg">(eight_bit_blocks), float32) < 0.15);
+  CHECK(worst(adam | store<"exp_avg", "exp_avg_sq">(eight_bit_blocks) | weights_in(bf16_stochastic), bfloat16) < 0.15);
+  CHECK(worst(adam | weights_in(bf16_kahan), bfloat16) < 0.15);
+  CHECK(worst(adam | weights_in(bf16_with_master), bfloat16) < 0.15);
+}
+
 TEST_CASE("every recipe goes on bit for bit from a saved state") {
   each([](auto const& rule) {
     for (auto path : paths) {

@@ -30,6 +30,18 @@ TEST_CASE("stages join a rule from both sides, and give the typed rule bit for b
                     test::after_steps(*bind(scheduled(typed, warmup(3))), float32));
 }
 
+TEST_CASE("storage joins a rule, and one that the rule cannot have is named when it is bound") {
+  AnyRule const rule = adamw({.rate = 0.01});
+  auto const stored = rule | store<"exp_avg">(bf16_stochastic);
+  test::check_equal(test::after_steps(*bind(stored), float32),
+                    test::after_steps(*bind(adamw({.rate = 0.01}) | store<"exp_avg">(bf16_stochastic)), float32));
+  CHECK_THROWS_WITH_AS(bind(rule | store<"momentum_buffer">(bf16_stochastic)),
+                       doctest::Contains("store: the rule keeps no field 'momentum_buffer'"), ArgumentError);
+  CHECK_THROWS_WITH_AS(bind(stored | store<"exp_avg">(eight_bit_blocks)),
+                       doctest::Contains("store: the field 'exp_avg' is stored in two forms"), ArgumentError);
+  CHECK_THROWS_WITH_AS(bind(rule | weights_in(bf16_kahan) | weights_in(bf16_kahan)), doctest::Contains("says it twice"), ArgumentError);
+}
+
 TEST_CASE("groups reach the optimizer") {
   auto const map = groups(on(named("w33"), {.rate = 0.5}), otherwise());
   auto const rule = adamw({.rate = 0.01});

@@ -19,6 +19,7 @@ void for_each_rule(Visit&& visit) {
   visit(adopt({.rate = 0.01}) | decay(0.1, times_rate));
   visit(qhadopt({.rate = 0.01}, no_bound));
   visit(lion({.rate = 0.01}));
+  visit(adamw({.rate = 0.01}) | store<"exp_avg", "exp_avg_sq">(bf16_stochastic, {.seed = 2}));
   visit(plain_sgd(0.1));
   visit(soap({.rate = 0.01, .frequency = 2}));
   visit(recipe("mine", 0.01, labelled<"fast">(momentum({.beta = 0.5})) | normalise<Epsilon::floor>() | quasi_hyperbolic<Bias::kept>()));

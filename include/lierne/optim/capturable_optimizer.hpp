@@ -73,6 +73,8 @@ class CapturableOptimizer final : public Optimizer {
 /// Errors: `ArgumentError` for a rule without such kernels.
 template <Stage Node>
 std::unique_ptr<CapturableOptimizer> bind_capturable(Scheduled<Node> const& rule) {
+  static_assert(!detail::has_storage<Node>, "bind_capturable: a rule with store or weights_in cannot be captured (leave them "
+                                            "out, or bind it by bind)");
   auto const* const kernels = find_cuda_rule(typeid(Node).name());
   check(kernels != nullptr && kernels->write_float != nullptr, "optimizer: no capturable kernels for the rule '",
         name(rule.rule), "' (name it in a header that lierne_cuda_rules compiles CAPTURABLE, with LIERNE_CUDA on)");
@@ -109,7 +111,7 @@ inline StepReport CapturableOptimizer::step(std::span<Slot const> slots, StepCon
     if (!slot.weight.grad().defined()) continue;
     check(slot.weight.device() == clock_.device(), "optimizer: '", slot.name, "': expected a weight on ", clock_.device(),
           ", found one on ", slot.weight.device());
-    auto const& gradient = gradients.emplace_back(detail::checked_gradient(slot));
+    auto const& gradient = gradients.emplace_back(detail::checked_gradient(slot, *passes_));
     if (slot.counted) counted.push_back(gradient);
     auto& state = attach(slot, capturing);
     auto& batch = batches[slot.weight.scalar_type()];

@@ -7,6 +7,7 @@
 #include "lierne/core/error.hpp"
 #include "lierne/optim/kernel/tensor_value.hpp"
 #include "lierne/optim/rule.hpp"
+#include "lierne/optim/storage.hpp"
 
 namespace lierne {
 
@@ -27,6 +28,7 @@ template <Stage Node>
 DifferentiableState differentiable_step(Node const& rule, DifferentiableState const& state, Tensor const& gradient,
                                         Call<TensorValue> const& call) {
   static_assert(check_rule<Node>());
+  static_assert(!detail::has_storage<Node>, "differentiable_step: rounding has no slope (leave store and weights_in out)");
   using Whole = Applied<Node>;
   constexpr auto dimensions = dimensions_of<Whole>;
   check<ShapeError>(dimensions.fewest <= state.weight.dim() && state.weight.dim() <= dimensions.most,

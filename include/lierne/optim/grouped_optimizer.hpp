@@ -74,7 +74,7 @@ inline void GroupedOptimizer::add_rule(std::unique_ptr<Passes const> passes, Sch
 inline bool GroupedOptimizer::sorted(std::span<Slot const> slots) const {
   return std::equal(slots.begin(), slots.end(), seen_.begin(), seen_.end(), [](Slot const& a, Slot const& b) {
     return a.name == b.name && a.weight.is_same(b.weight) && a.counted == b.counted && a.multipliers == b.multipliers &&
-           a.kind == b.kind && a.shape == b.shape;
+           a.kind == b.kind && a.shape == b.shape && a.offset == b.offset;
   });
 }
 
@@ -124,9 +124,10 @@ inline StepReport GroupedOptimizer::step(std::span<Slot const> slots, StepContex
   for (auto const& rule : rules_) clips |= rule.passes->largest_norm().has_value();
   // Everything is checked before the first rule changes anything.
   std::vector<Tensor> counted;
-  for (auto const& slot : slots) {
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    auto const& slot = slots[i];
     if (!slot.weight.grad().defined()) continue;
-    auto gradient = detail::checked_gradient(slot);
+    auto gradient = detail::checked_gradient(slot, *rules_[rule_of_seen_[i]].passes);
     if (slot.counted) counted.push_back(std::move(gradient));
   }
   auto inner = context;

@@ -45,3 +45,4 @@
 #include "lierne/optim/mup.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"
+#include "lierne/optim/storage.hpp"

@@ -16,7 +16,8 @@
 namespace lierne {
 
 /// A parameter as the optimizer sees it. The gradient is `weight.grad()`; where it is absent, the parameter is left alone
-/// and its count of calls stands still. Shapes: any, also 0-dimensional and empty. dtypes: float32, float64.
+/// and its count of calls stands still. Shapes: any, also 0-dimensional and empty. dtypes: float32, float64,
+/// and bfloat16 for rules with `weights_in`, whose gradients are bfloat16 or float32.
 struct Slot {
   std::string name;            ///< fully qualified; keys of the state carry it
   Tensor weight;               ///< a contiguous leaf: this rank's part in the master dtype
@@ -24,6 +25,7 @@ struct Slot {
   Multipliers multipliers{};   ///< on rate, decay and epsilon
   Kind kind = Kind::by_shape;  ///< what groups go by
   Shape shape{};               ///< of the whole parameter; empty: the weight's own
+  Shape offset{};              ///< where in it the weight begins, along each dimension; empty: at the beginning
 };
 
 /// What a step must know of the run around it.
@@ -78,7 +80,8 @@ class Optimizer {
   virtual std::map<std::string, Tensor> state() const = 0;
 
   /// Replaces the state by copies. Keys of another rule are no error: the report lists what was kept, missing, extra.
-  /// Errors: `ArgumentError` for a key that is not of the form above. A wrong shape is reported by the next step.
+  /// Errors: `ArgumentError` for a key that is not of the form above; `ShapeError` for 8-bit blocks of a field that the rule
+  /// does not store so. A wrong shape is reported by the next step.
   virtual LoadReport load_state(std::map<std::string, Tensor> const& state) = 0;
 
   /// The rate before any schedule.

@@ -65,6 +65,17 @@ consteval void check_field_names(FieldList<field, others...>) {
   if constexpr (sizeof...(others) > 1) check_field_names(FieldList<others...>{});
 }
 
+// Calls the checks of pieces that ask for the whole rule.
+template <class Node, class Rule>
+consteval void check_pieces() {
+  if constexpr (PipeNode<Node>) {
+    check_pieces<decltype(Node::left), Rule>();
+    check_pieces<decltype(Node::right), Rule>();
+  } else if constexpr (requires { Node::template check_in_rule<Rule>(); }) {
+    Node::template check_in_rule<Rule>();
+  }
+}
+
 }  // namespace detail
 
 /// Checks a rule at compile time: one recipe, every stage where it may stand, no field name twice.
@@ -80,6 +91,7 @@ consteval bool check_rule() {
   if constexpr (detail::recipe_count<Node> == 1) {
     detail::check_places<Node, Place::before_recipe, true>();
     if constexpr (Layout<Node>::fields > 1) detail::check_field_names(typename detail::FieldsUnder<Node>::type{});
+    detail::check_pieces<Node, Node>();
   }
   return true;
 }

@@ -10,6 +10,7 @@
 #include "lierne/optim/kernel/monitored.hpp"
 #include "lierne/optim/kernel/norm.hpp"
 #include "lierne/optim/kernel/phased.hpp"
+#include "lierne/optim/kernel/stored.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"
 #include "lierne/tensor/autograd.hpp"
@@ -20,7 +21,7 @@ namespace lierne {
 class RuleOptimizer final : public Optimizer {
  public:
   RuleOptimizer(std::unique_ptr<Passes const> passes, Schedule schedule, Path path)
-      : passes_(std::move(passes)), schedule_(std::move(schedule)), path_(path) {}
+      : passes_(std::move(passes)), layout_(*passes_), schedule_(std::move(schedule)), path_(path) {}
 
   StepReport step(std::span<Slot const> slots, StepContext const& context) override;
   /// The same; the sums of a measured step go to `book`, not yet added over ranks.
@@ -49,6 +50,7 @@ class RuleOptimizer final : public Optimizer {
   void run_monitored(std::vector<ParameterStep> const& steps, std::vector<MonitorSums*> const& sums);
 
   std::unique_ptr<Passes const> passes_;
+  StateLayout layout_;
   Schedule schedule_;
   Path path_;
   States states_;
@@ -67,10 +69,14 @@ inline std::string state_key(std::string const& name, std::string_view field) {
 }
 
 // The gradient of a slot, contiguous; checks all that the passes rely on.
-inline Tensor checked_gradient(Slot const& slot) {
+inline Tensor checked_gradient(Slot const& slot, Passes const& passes) {
   auto const& weight = slot.weight;
   auto const& gradient = weight.grad();
-  check<ShapeError>(weight.scalar_type() == float32 || weight.scalar_type() == float64, "optimizer: '", slot.name,
+  bool const bf16 = weight.scalar_type() == bfloat16;
+  check<ShapeError>(!bf16 || passes.storage().weights.form != Storage::plain, "optimizer: '", slot.name,
+                    "': found a weight of BFloat16, which the rule '", passes.name(),
+                    "' does not say how to update (append | weights_in(bf16_stochastic), or another form)");
+  check<ShapeError>(bf16 || weight.scalar_type() == float32 || weight.scalar_type() == float64, "optimizer: '", slot.name,
                     "': expected a weight of float32 or float64, found ", at::toString(weight.scalar_type()));
   check<ShapeError>(weight.is_contiguous(), "optimizer: '", slot.name, "': expected a contiguous weight, found strides ",
                     to_string(weight.strides()), " of shape ", to_string(weight.sizes()));
@@ -78,7 +84,8 @@ inline Tensor checked_gradient(Slot const& slot) {
                     "': expected a dense gradient, found a sparse one");
   check<ShapeError>(gradient.sizes() == weight.sizes(), "optimizer: '", slot.name, "': expected a gradient of shape ",
                     to_string(weight.sizes()), ", found ", to_string(gradient.sizes()));
-  check<ShapeError>(gradient.scalar_type() == weight.scalar_type() && gradient.device() == weight.device(),
+  check<ShapeError>((gradient.scalar_type() == weight.scalar_type() || (bf16 && gradient.scalar_type() == float32)) &&
+                        gradient.device() == weight.device(),
                     "optimizer: '", slot.name, "': expected a gradient of ", at::toString(weight.scalar_type()), " on ",
                     weight.device(), ", found ", at::toString(gradient.scalar_type()), " on ", gradient.device());
   return gradient.contiguous();
@@ -116,6 +123,11 @@ inline void RuleOptimizer::attach(Slot const& slot, ParameterState& state) const
   check<ShapeError>(fewest <= dimensions && dimensions <= most, "optimizer: '", slot.name, "': the rule '", passes_->name(),
                     "' takes parameters of ", fewest == most ? "" : std::to_string(fewest) + " to ", most,
                     " dimensions, found shape ", to_string(slot.weight.sizes()), " (give it another rule by groups)");
+  if (layout_.any()) {
+    layout_.attach(slot, state.fields);
+    state.attached = true;
+    return;
+  }
   state.fields.resize(passes_->fields().size());
   for (std::size_t k = 0; k < state.fields.size(); ++k) {
     auto& field = state.fields[k];
@@ -155,7 +167,7 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
   for (auto const& slot : slots) {
     check(slot.weight.defined(), "optimizer: '", slot.name, "': its weight is undefined (initialise the model first)");
     if (!slot.weight.grad().defined()) continue;
-    auto gradient = detail::checked_gradient(slot);
+    auto gradient = detail::checked_gradient(slot, *passes_);
     check<ShapeError>(!passes_->whole_tensors() || slot.shape.empty() || slot.weight.sizes() == slot.shape, "optimizer: '",
                       slot.name, "': the rule '", passes_->name(), "' needs the whole parameter of shape ",
                       to_string(slot.shape), ", found a part of it of shape ", to_string(slot.weight.sizes()),
@@ -191,10 +203,21 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
   }
 
   auto const* const monitor = passes_->monitor();
-  if (monitor != nullptr && monitor->due(context.step)) {
-    run_monitored(steps, open_book(slots, present, book));
+  bool const measured = monitor != nullptr && monitor->due(context.step);
+  auto const sums = measured ? open_book(slots, present, book) : std::vector<MonitorSums*>();
+  auto const run_plain = [&](std::vector<ParameterStep> const& plain, std::size_t first) {
+    auto const begin = sums.begin() + (measured ? static_cast<std::ptrdiff_t>(first) : 0);
+    measured ? run_monitored(plain, {begin, begin + static_cast<std::ptrdiff_t>(plain.size())}) : run(plain);
+  };
+  if (layout_.any()) {
+    std::vector<StoredStep> stored;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      stored.push_back(stored_step(layout_, *present[i], steps[i], states[i]->calls));
+    }
+    bool const eager = path_ == Path::loop || path_ == Path::foreach || passes_->whole_tensors() || measured;
+    run_stored(*passes_, stored, !eager, run_plain);
   } else {
-    run(steps);
+    run_plain(steps, 0);
   }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     ++states[i]->calls;
@@ -278,7 +301,7 @@ inline std::map<std::string, Tensor> RuleOptimizer::state() const {
   std::map<std::string, Tensor> result;
   for (auto const& [name, state] : states_) {
     for (std::size_t k = 0; k < state.fields.size(); ++k) {
-      if (state.fields[k].defined()) result[detail::state_key(name, passes_->fields()[k])] = state.fields[k];
+      if (state.fields[k].defined()) result[detail::state_key(name, layout_.names[k])] = state.fields[k];
     }
     result[detail::state_key(name, "step")] = at::full({}, static_cast<double>(state.calls), float32);
   }
@@ -297,11 +320,13 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
     auto const name = key.substr(prefix.size(), dot - prefix.size());
     auto const field = key.substr(dot + 1);
     auto& parameter = loaded[name];
-    parameter.fields.resize(passes_->fields().size());
-    auto const fields = passes_->fields();
+    auto const& fields = layout_.names;
+    parameter.fields.resize(fields.size());
     auto const found = std::find(fields.begin(), fields.end(), field);
     if (found != fields.end()) {
-      parameter.fields[static_cast<std::size_t>(found - fields.begin())] = tensor.detach().clone();
+      auto const k = static_cast<std::size_t>(found - fields.begin());
+      layout_.check_loadable(key, k, tensor);
+      parameter.fields[k] = tensor.detach().clone();
       report.kept.push_back(key);
     } else if (field == "step") {
       check<ShapeError>(tensor.numel() == 1, "optimizer: '", key, "': expected one number, found shape ",
@@ -312,9 +337,15 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
       report.extra.push_back(key);
     }
   }
+  // Weights of float32 have nothing beside them, so that a state with some of them lacks it for good.
+  bool const beside_weights = std::any_of(loaded.begin(), loaded.end(), [&](auto const& entry) {
+    return layout_.beside_weight != StateLayout::none && entry.second.fields[layout_.beside_weight].defined();
+  });
   for (auto const& [name, parameter] : loaded) {
     for (std::size_t k = 0; k < parameter.fields.size(); ++k) {
-      if (!parameter.fields[k].defined()) report.missing.push_back(detail::state_key(name, passes_->fields()[k]));
+      if (!parameter.fields[k].defined() && layout_.expects(k, parameter.fields, beside_weights)) {
+        report.missing.push_back(detail::state_key(name, layout_.names[k]));
+      }
     }
     if (!state.contains(detail::state_key(name, "step"))) report.missing.push_back(detail::state_key(name, "step"));
   }

@@ -80,6 +80,7 @@ enum class Place { before_recipe, in_recipe, after_recipe };
 // * `field_shape(k, weight)`, for a stage of whole tensors, is the shape of its field k for a weight of a shape
 //   (optim/field_shape.hpp); `static constexpr Dimensions dimensions{2, 2};` refuses weights with fewer or more dimensions.
 // * `check_place<place, first>()` holds a static_assert on where the stage stands.
+// * `check_in_rule<Rule>()` holds a static_assert on the whole rule.
 // * `name()` is the stage with its settings, in a line.
 
 /// Satisfied if and only if `T` is a piece of an update rule: a stage, a recipe, or a pipe of them.

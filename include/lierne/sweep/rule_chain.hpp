@@ -143,6 +143,10 @@ class ChainPasses final : public Passes {
       numbers_ += entry.stage->number_count();
       fields_.insert(fields_.end(), entry.stage->fields().begin(), entry.stage->fields().end());
     }
+    storage_.fields.resize(fields_.size());
+    for (auto const& entry : entries_) {
+      if (entry.stage) entry.stage->write_storage(fields_, storage_);
+    }
     check(fields_.size() <= most_fields, "rule: a rule may keep at most ", most_fields, " fields, found ", fields_.size());
   }
 
@@ -150,6 +154,7 @@ class ChainPasses final : public Passes {
   // No kernels of its own are registered for a chain: elsewhere than on the CPU it takes the foreach path.
   std::type_info const& type() const override { return typeid(ChainPasses); }
   void const* whole() const override { return nullptr; }
+  RuleStorage storage() const override { return storage_; }
   bool whole_tensors() const override {
     return std::ranges::any_of(entries_, [](auto const& entry) { return entry.stage && entry.stage->whole_tensor(); });
   }
@@ -244,6 +249,7 @@ class ChainPasses final : public Passes {
   std::vector<RuleChain::Entry> entries_;
   std::size_t numbers_ = 0;
   std::vector<std::string_view> fields_;
+  RuleStorage storage_;
 };
 
 }  // namespace detail

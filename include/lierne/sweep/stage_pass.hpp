@@ -43,6 +43,8 @@ class StagePass {
   virtual Shape field_shape(std::size_t field, Shape const& weight) const = 0;
   virtual Dimensions dimensions() const = 0;
   virtual void write_numbers(Call<> const& call, double* out) const = 0;
+  /// Writes what it says of the storage of the rule with these fields, if it says anything.
+  virtual void write_storage(std::span<std::string_view const> fields, RuleStorage& storage) const = 0;
 
   virtual void run(StageBlock<float> const& block) const = 0;
   virtual void run(StageBlock<double> const& block) const = 0;
@@ -113,6 +115,10 @@ class StagePassOf final : public StagePass {
   }
   Dimensions dimensions() const override { return dimensions_of<S>; }
   void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(stage_, call, out); }
+  void write_storage([[maybe_unused]] std::span<std::string_view const> fields,
+                     [[maybe_unused]] RuleStorage& storage) const override {
+    if constexpr (requires { stage_.write_storage(fields, storage); }) stage_.write_storage(fields, storage);
+  }
 
   void run(StageBlock<float> const& block) const override {
     if constexpr (!runs_on_whole_tensors<S>) {

@@ -102,7 +102,8 @@ LIERNE_INLINE void Trainer::start(Batches& batches) {
   model_->init({.seed = options_.seed, .device = device_}, mesh_);
   parameters_ = model_->parameters();
   for (auto* p : parameters_) {
-    slots_.push_back({.name = p->name, .weight = p->owned, .counted = counted(*p, mesh_), .kind = p->kind, .shape = p->shape});
+    slots_.push_back({.name = p->name, .weight = p->owned, .counted = counted(*p, mesh_), .kind = p->kind, .shape = p->shape,
+                      .offset = p->box.offset});
   }
 }
 

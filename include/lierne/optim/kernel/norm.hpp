@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "lierne/optim/kernel/bf16.hpp"
 #include "lierne/optim/kernel/chunks.hpp"
 #include "lierne/optim/kernel/wide_pack.hpp"
 #include "lierne/tensor/tensor.hpp"
@@ -88,7 +89,24 @@ double sum_of_squares(T const* values, std::int64_t size) {
   return detail::sum_of_squares_by_pairs(values, size);
 }
 
-/// Σx² over all elements of all tensors. dtypes: float32, float64.
+namespace detail {
+
+// bfloat16, which is exact in float; the pieces in order.
+inline double sum_of_squares_bf16(Tensor const& tensor, Chunk const& chunk) {
+  auto const* const halves = static_cast<Bf16 const*>(tensor.const_data_ptr());
+  float values[2048];
+  double sum = 0;
+  for (auto at = chunk.begin; at < chunk.begin + chunk.size; at += 2048) {
+    auto const size = std::min<std::int64_t>(2048, chunk.begin + chunk.size - at);
+    decode_bf16(halves + at, values, size);
+    sum += sum_of_squares(values, size);
+  }
+  return sum;
+}
+
+}  // namespace detail
+
+/// Σx² over all elements of all tensors. dtypes: float32, float64, bfloat16.
 /// Numerics: chunk by chunk in `sum_of_squares`, the chunks in order, so the result does not depend on the number of
 /// threads. Tensors that are not on the CPU or not contiguous are summed by ATen, in double, with one wait for each device.
 inline double sum_of_squares(std::span<Tensor const> tensors) {
@@ -107,7 +125,9 @@ inline double sum_of_squares(std::span<Tensor const> tensors) {
   std::vector<double> sums(chunks.size());
   for_each_chunk(chunks, [&](Chunk const& chunk, std::size_t index) {
     auto const& tensor = tensors[static_cast<std::size_t>(chunk.array)];
-    sums[index] = tensor.scalar_type() == float32
+    auto const dtype = tensor.scalar_type();
+    sums[index] = dtype == bfloat16 ? detail::sum_of_squares_bf16(tensor, chunk)
+                  : dtype == float32
                       ? sum_of_squares(tensor.const_data_ptr<float>() + chunk.begin, chunk.size)
                       : sum_of_squares(tensor.const_data_ptr<double>() + chunk.begin, chunk.size);
   });

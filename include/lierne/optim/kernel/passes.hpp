@@ -13,6 +13,7 @@
 #include "lierne/optim/kernel/tensor_list_value.hpp"
 #include "lierne/optim/monitor.hpp"
 #include "lierne/optim/rule.hpp"
+#include "lierne/optim/storage.hpp"
 
 namespace lierne {
 
@@ -44,6 +45,8 @@ class Passes {
   /// Writes the uniform numbers of a call.
   virtual void write_numbers(Call<> const& call, double* out) const = 0;
 
+  /// How fields and weights are stored between steps; empty where the rule does not say.
+  virtual RuleStorage storage() const { return {}; }
   /// Whether a stage needs whole tensors, so that there is no fused pass.
   virtual bool whole_tensors() const { return false; }
   /// The shape of a field, and how many dimensions a weight may have; only stages of whole tensors say something of it.
@@ -96,6 +99,13 @@ class PassesOf : public Passes {
   }
   void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(whole_, call, out); }
 
+  RuleStorage storage() const override {
+    if constexpr (detail::has_storage<Node>) {
+      return detail::storage_of(whole_.left, fields());
+    } else {
+      return {};
+    }
+  }
   bool whole_tensors() const override { return runs_on_whole_tensors<Node>; }
   Shape field_shape(std::size_t field, Shape const& weight) const override {
     if constexpr (runs_on_whole_tensors<Node>) {
