@@ -132,6 +132,49 @@ TEST_CASE("steps equal a plain loop that rounds by itself: state in bf16 or weig
   }
 }
 
+TEST_CASE("a master is the weight of the plain rule bit for bit, on every path and for rules of whole tensors") {
+  auto const check_rule = [](auto const& rule) {
+    CAPTURE(name(rule));
+    for (auto const path : paths) {
+      auto const plain = bind(rule, path), mastered = bind(rule | weights_in(bf16_with_master), path);
+      std::vector<Slot> a{{.name = "w", .weight = start({40, 70}, bfloat16).to(float32)}}, b{{.name = "w", .weight = start({40, 70}, bfloat16)}};
+      for (int k = 0; k < 5; ++k) {
+        a[0].weight.mutable_grad() = (a[0].weight * 3 + k).sin();
+        b[0].weight.mutable_grad() = a[0].weight.grad().clone();
+        plain->step(a, {.step = k});
+        mastered->step(b, {.step = k});
+        CHECK(mastered->state().at("optim.state.w.master").equal(a[0].weight));
+        CHECK(b[0].weight.equal(a[0].weight.to(bfloat16)));
+      }
+    }
+  };
+  check_rule(clip_norm(1) | adamw() | decay(0.1, times_rate));
+  check_rule(adopt() | decay(0.1, times_rate));
+  check_rule(muon() | decay(0.1, times_rate));
+  check_rule(soap());
+  check_rule(recipe("cautious adam", 0.03, momentum() | normalise() | cautious()));
+}
+
+TEST_CASE("rules of whole tensors store their fields too") {
+  for (auto const path : paths) {
+    auto const run = [&](auto const& rule, Dtype dtype) {
+      auto const optimizer = bind(rule, path);
+      std::vector<Slot> slots{{.name = "w", .weight = start({40, 300}, dtype)}};
+      for (int k = 0; k < 10; ++k) {
+        slots[0].weight.mutable_grad() = (start({40, 300}, float32) * 30 + k).sin();
+        optimizer->step(slots, {.step = k});
+      }
+      return std::pair(slots[0].weight.to(float32), optimizer->state().at("optim.state.w.momentum_buffer"));
+    };
+    auto const plain = run(muon(), float32);
+    auto const stored = run(muon() | store<"momentum_buffer">(eight_bit_blocks) | weights_in(bf16_stochastic), bfloat16);
+    CHECK((stored.second.scalar_type() == at::kByte));
+    auto const moved = (plain.first - start({40, 300}, float32)).norm().item<double>();
+    CHECK((plain.first - stored.first).norm().item<double>() <= 0.3 * moved);
+    CHECK_FALSE(plain.first.equal(stored.first));
+  }
+}
+
 TEST_CASE("2000 tiny updates: nearest stands still; stochastic, Kahan and a master follow float64") {
   std::int64_t const size = 4096;
   int const steps = 2000;
