@@ -41,7 +41,7 @@ TEST_CASE("a stage of whole tensors may come first, and a gate ends its phase") 
   CHECK((!mars[0].pass && mars[1].pass));
   CHECK((mars[0].field_count == 1 && mars[1].first_field == 1 && mars[1].field_count == 2));
   CHECK_FALSE(mars[1].loads_direction);
-  auto const held = phases_of(recipe("c", 0.1, normalise_by_previous() | clip_elements() | momentum() | cautious()));
+  auto const held = phases_of(recipe("c", 0.1, normalise_by_previous() | ClipElements<>{} | momentum() | cautious()));
   REQUIRE(held.size() == 3);
   CHECK(held[0].gates == std::vector<std::size_t>{0});
   CHECK(held[1].gates.empty());
