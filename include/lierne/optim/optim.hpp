@@ -40,6 +40,7 @@
 // Running a rule.
 #include "lierne/optim/bind.hpp"
 #include "lierne/optim/differentiable.hpp"
+#include "lierne/optim/gradient_noise.hpp"
 #include "lierne/optim/groups.hpp"
 #include "lierne/optim/monitor.hpp"
 #include "lierne/optim/mup.hpp"
