@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "lierne/optim/schedule_free.hpp"
 #include "optim/kernel/on_host.hpp"
 #include "optim/kernel/rules.hpp"
 
@@ -109,6 +110,30 @@ TEST_CASE("a run that is saved and loaded in its middle goes on bit for bit") {
     (step < 3 ? first : second).step(slots, {.step = step});
   }
   for (std::size_t i = 0; i < expected.size(); ++i) CHECK(same(expected[i].weight, slots[i].weight));
+}
+
+TEST_CASE("carried numbers count on the device, are saved and loaded, and averages judge") {
+  auto const rule = schedule_free_adamw({.rate = 0.05});
+  using Rule = std::remove_cvref_t<decltype(rule)>;
+  auto here = parameters(), there = parameters();
+  RuleOptimizer expected(std::make_unique<PassesOf<Rule>>(rule), schedule(), Path::fused);
+  auto first = on_host(rule), second = on_host(rule);
+  for (std::int64_t step = 0; step < 6; ++step) {
+    give_gradients(here, step);
+    give_gradients(there, step);
+    expected.step(here, {.step = step});
+    if (step == 3) CHECK(second.load_state(first.state()).missing.empty());
+    (step < 3 ? first : second).step(there, {.step = step});
+  }
+  for (std::size_t i = 0; i < here.size(); ++i) CHECK(same(here[i].weight, there[i].weight));
+  auto const state = second.state();
+  CHECK(state.contains("optim.state.w3.weight_sum"));
+  for (auto const& [key, tensor] : expected.state()) CHECK(same(tensor, state.at(key)));
+  {
+    EvaluationWeights const one(expected, here), other(second, there);
+    for (std::size_t i = 0; i < here.size(); ++i) CHECK(same(here[i].weight, there[i].weight));
+    CHECK_THROWS_WITH_AS(second.step(there, {}), doctest::Contains("expected the trained weights"), ArgumentError);
+  }
 }
 
 TEST_CASE("what a capture cannot hold is an error") {

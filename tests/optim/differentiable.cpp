@@ -107,6 +107,12 @@ TEST_CASE("gradients through four steps with respect to rate and betas and weigh
   compare_with_differences("ademamix", Betas::both, [](Inputs const& in) {
     return ademamix(AdemamixSettings<Number>{in.rate, in.beta1, 0.9, in.beta2, 5, 10, 1e-3});
   });
+  compare_with_differences("schedule-free adamw", Betas::both, [](Inputs const& in) {
+    return schedule_free_adamw(ScheduleFreeAdamSettings<Number>{in.rate, in.beta1, in.beta2, 1e-3, 0.1});
+  });
+  compare_with_differences("schedule-free sgd", Betas::first, [](Inputs const& in) {
+    return schedule_free_sgd(ScheduleFreeSgdSettings<Number>{in.rate, in.beta1, 0.1});
+  });
   compare_with_differences("rmsprop", Betas::first, [](Inputs const& in) {
     return rmsprop(RmspropSettings<Number>{in.rate, in.beta1, 1e-3});
   });

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every recipe owes, one table: it converges, it resumes bit for bit, ascent is descent on the other sign, a group's
-// rate is a rate, zero gradients move nothing, a parameter that joins late runs as if alone, and the three paths agree.
+// rate is a rate, zero gradients move nothing, a parameter that joins late runs as if alone, the three paths agree,
+// accumulation and loss scales change nothing, and a step in the backward pass is a step.
 #include <doctest/doctest.h>
 
+#include "lierne/tensor/autograd.hpp"
 #include "optim/recipes.hpp"
 
 using namespace lierne;
@@ -40,6 +42,17 @@ struct Run {
 template <class Rule>
 Run run_of(Rule const& rule, Path path = Path::fused) {
   return {.optimizer = bind(rule, path)};
+}
+
+// Decay behind a recipe that may have it.
+template <class Recipe>
+auto decayed(Recipe const& recipe, double strength) {
+  using Decayed = decltype(recipe | decay(strength, times_rate));
+  if constexpr (detail::traits<Decayed>.fault == detail::OrderFault::none) {
+    return recipe | decay(strength, times_rate);
+  } else {
+    return recipe;
+  }
 }
 
 // Calls body(rule) for every recipe, named in messages.
@@ -123,7 +136,7 @@ TEST_CASE("a parameter's multiplier on the rate is a rate, and decay and its mul
     if constexpr (requires { rule.rate; }) {  // a recipe alone, without stages before it
       auto twice = rule;
       twice.rate = 2 * rule.rate;
-      auto by_rate = run_of(twice | decay(0.05, times_rate)), by_group = run_of(rule | decay(0.1, times_rate));
+      auto by_rate = run_of(decayed(twice, 0.05)), by_group = run_of(decayed(rule, 0.1));
       by_group.slots[0].multipliers = {.rate = 2, .decay = 0.5};
       by_rate.steps(12);
       by_group.steps(12);
@@ -170,5 +183,38 @@ TEST_CASE("the three paths of every recipe agree") {
     }
     CHECK((fused.weight() - loop.weight()).abs().max().template item<double>() <= 1e-12);
     CHECK((foreach.weight() - loop.weight()).abs().max().template item<double>() <= 1e-12);
+  });
+}
+
+TEST_CASE("every recipe takes the mean of equal gradients of a scaled loss for the gradient") {
+  each([](auto const& rule) {
+    auto plain = run_of(rule), scaled = run_of(accumulate(2) | unscale() | rule);
+    for (std::int64_t k = 0; k < 12; ++k) {
+      auto const gradient = gradient_at(start(), k);
+      plain.step(gradient.clone());
+      for (int call = 0; call < 2; ++call) {
+        scaled.weight().mutable_grad() = 8 * gradient;
+        scaled.optimizer->step(scaled.slots, {.step = 2 * k + call, .loss_scale = 8});
+      }
+    }
+    CHECK(at::equal(plain.weight(), scaled.weight()));
+  });
+}
+
+TEST_CASE("every recipe steps in the backward pass as behind it") {
+  each([](auto const& rule) {
+    auto behind = run_of(rule), inside = run_of(rule);
+    for (auto* run : {&behind, &inside}) run->weight().requires_grad_();
+    auto const optimizer = bind_in_backward(rule, inside.slots);
+    auto const loss = [](Tensor const& weight) { return (weight * weight * weight.sin()).sum(); };
+    for (std::int64_t k = 0; k < 12; ++k) {
+      backward(loss(behind.weight()));
+      behind.optimizer->step(behind.slots, {.step = k});
+      optimizer->begin({.step = k});
+      backward(loss(inside.weight()));
+      CHECK(optimizer->end().updated == 1);
+    }
+    CHECK(at::equal(behind.weight(), inside.weight()));
+    CHECK_FALSE(at::equal(behind.weight(), start()));
   });
 }

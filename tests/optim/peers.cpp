@@ -82,3 +82,42 @@ TEST_CASE("soap") {
   equals_peer_of_matrices("soap_one_side", soap<Bias::kept>({.rate = 3e-3, .beta1 = 0.9, .beta2 = 0.99, .shampoo_beta = 0.8,
                                                              .frequency = 1, .max_dimension = 5}));
 }
+
+TEST_CASE("weights to judge by") {
+  equals_peer("ema", adamw({.rate = 3e-3}) | decay(0.02, times_rate) | ema(0.9));
+  equals_peer("ema_warmup", plain_sgd(1e-2) | ema<EmaWarmup::harmonic>(0.8));
+  equals_peer("schedule_free_adamw", schedule_free_adamw({.rate = 3e-3, .decay = 0.02}));
+  equals_peer("schedule_free_weighted", recipe("weighted", 3e-3, normalise({.beta = 0.99})) |
+                                            schedule_free({.beta = 0.95, .power = 1.5, .rate_power = 1}));
+  equals_peer("schedule_free_sgd", schedule_free_sgd({.rate = 5e-2, .beta = 0.8, .decay = 0.02}));
+}
+
+TEST_CASE("a scaled loss") {
+  auto const* folder = std::getenv("LIERNE_PEERS");
+  REQUIRE(folder != nullptr);
+  test::Trajectory const recorded("loss_scale", folder);
+  auto const& file = recorded.file;
+  auto const scales = file.tensor("scales");
+  for (auto const path : test::all_paths) {
+    auto const optimizer = bind(scheduled(unscale() | sgd({.rate = 1e-2, .momentum = 0.9}), recorded.schedule()), path);
+    LossScale scale({.start = 128, .growth = 4, .backoff = 0.25, .interval = 4});
+    std::vector<Slot> slots;
+    for (int i = 0; i < 3; ++i) slots.push_back({.name = std::to_string(i), .weight = file.tensor("p0/" + std::to_string(i)).clone()});
+    int skipped = 0;
+    for (std::int64_t k = 0; k < scales.size(0); ++k) {
+      for (auto& slot : slots) {
+        if (file.tensor("mask/" + slot.name)[k].item<std::int64_t>() == 0) continue;
+        slot.weight.mutable_grad() = scale.scaled(file.tensor("grad/" + slot.name)[k]);
+      }
+      auto const report = optimizer->step(slots, {.step = k, .loss_scale = scale.scale()});
+      skipped += report.skipped;
+      scale.update(report);
+      CHECK(scale.scale() == scales[k].item<double>());
+      for (auto const& slot : slots) {
+        auto const away = (slot.weight - file.tensor("traj/" + slot.name)[k]).abs().max().item<double>();
+        CHECK(away <= 1e-14 * recorded.scale);
+      }
+    }
+    CHECK(skipped == 4);
+  }
+}

@@ -2,7 +2,7 @@
 """peers.py OUT: runs optimizers of torch.optim and pytorch-optimizer on recorded gradients, and records what they did.
 
 Writes OUT/<case>.f64.safetensors in the form of tests/golden/optim: p0/i, grad/i, mask/i, traj/i (weights after each call),
-lr/0, and in the metadata initial_lr and max_abs_param. tests/optim/peers.cpp replays each with our rule.
+lr/0, eval/i (weights to judge by after each call, in cases that have such), and in the metadata initial_lr and max_abs_param. tests/optim/peers.cpp replays each with our rule.
 Three tensors (matrices for the rules of matrices), 60 calls; gradients over four decades, some elements zero, tensor 1 without gradient in some calls (in the cases
 whose peer counts calls per parameter); a rate that warms up and falls.
 """
@@ -25,6 +25,7 @@ po.optimizer.soap.torch = SimpleNamespace(**{**vars(torch), "float32": torch.flo
 CALLS = 60
 SHAPES = ((7, 5), (33,), (1, 1))
 MATRICES = ((7, 5), (4, 9), (1, 1))
+NOT_FINITE = {3: float("inf"), 4: float("nan"), 20: float("-inf"), 41: float("nan")}  # calls in which the last gradient is so
 ABSENT = (0, 9, 10, 33)  # calls in which tensor 1 has no gradient
 
 torch.set_num_threads(1)
@@ -33,6 +34,46 @@ torch.set_default_dtype(torch.float64)  # NAdam keeps a product in the default f
 
 def torch_case(make, rate, **settings):
     return (lambda p: make(p, lr=rate, foreach=False, **settings)), rate
+
+
+class WithAverage:
+    """An optimizer beside torch's AveragedModel of its weights; avg_fn replaces the plain average with `decay`."""
+
+    def __init__(self, weights, make, decay, warmup=False):
+        self.optimizer, self.param_groups = (made := make(weights)), made.param_groups
+        self.model = torch.nn.ParameterList(weights)
+        by = {"multi_avg_fn": torch.optim.swa_utils.get_ema_multi_avg_fn(decay)}
+        if warmup:
+            def average(old, new, calls):
+                return new + min(decay, float((1 + calls) / (10 + calls))) * (old - new)
+            by = {"avg_fn": average}
+        self.average = torch.optim.swa_utils.AveragedModel(self.model, **by)
+
+    def step(self):
+        self.optimizer.step()
+        self.average.update_parameters(self.model)
+
+    def evaluation_weights(self):
+        return [w.detach().clone() for w in self.average.module]
+
+
+class ScheduleFree:
+    """pytorch-optimizer's, with the weights that its eval() shows; what train() makes of them is not y to the last bit."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.param_groups = optimizer, optimizer.param_groups
+        self.step = optimizer.step
+
+    def evaluation_weights(self):
+        weights = self.param_groups[0]["params"]
+        trained = [w.detach().clone() for w in weights]
+        self.optimizer.eval()
+        judged = [w.detach().clone() for w in weights]
+        self.optimizer.train()
+        with torch.no_grad():
+            for w, y in zip(weights, trained):
+                w.copy_(y)
+        return judged
 
 
 def muon_case(make, rate, norm_factor=1.0, **settings):
@@ -84,6 +125,16 @@ CASES = {
     "soap": (lambda p: po.SOAP(p, lr=3e-3, weight_decay=0.02, precondition_frequency=3), 3e-3, True, False),
     "soap_one_side": (lambda p: po.SOAP(p, lr=3e-3, betas=(0.9, 0.99), shampoo_beta=0.8, weight_decay=0.0, correct_bias=False,
                                         max_precondition_dim=5, precondition_frequency=1), 3e-3, True, False),
+    # An average goes on where a gradient is absent, which ours does not: it counts the calls of a parameter.
+    "ema": (lambda p: WithAverage(p, lambda w: torch.optim.AdamW(w, lr=3e-3, weight_decay=0.02, foreach=False), 0.9), 3e-3, True, False),
+    "ema_warmup": (lambda p: WithAverage(p, lambda w: torch.optim.SGD(w, lr=1e-2, foreach=False), 0.8, True), 1e-2, True, False),
+    # Equal to the authors' program 1.4.1. Not to be copied: one count and one sum of weights for a group (a tensor that joins late
+    # gets them from the others), 1e-15 under the root, a step that is taken in evaluation form without a word.
+    "schedule_free_adamw": (lambda p: ScheduleFree(po.ScheduleFreeAdamW(p, lr=3e-3, weight_decay=0.02, foreach=False)), 3e-3, True, False),
+    "schedule_free_weighted": (lambda p: ScheduleFree(po.ScheduleFreeAdamW(p, lr=3e-3, betas=(0.95, 0.99), r=1.5, weight_lr_power=1.0,
+                                                                           foreach=False)), 3e-3, True, False),
+    "schedule_free_sgd": (lambda p: ScheduleFree(po.ScheduleFreeSGD(p, lr=5e-2, momentum=0.8, weight_decay=0.02, foreach=False)), 5e-2, True, False),
+    "loss_scale": (lambda p: OnLossScale(p, init_scale=128.0, growth_factor=4.0, backoff_factor=0.25, growth_interval=4), 1e-2, False, False),
 }
 
 
@@ -113,7 +164,7 @@ def record(name, out):
     grads = [gradients(generator, shape) for shape in shapes]
     optimizer = make(weights)
     rates = [rate_of(call, rate, constant) for call in range(CALLS)]
-    steps = [[] for _ in shapes]
+    steps, judged = [[] for _ in shapes], [[] for _ in shapes]
     for call in range(CALLS):
         optimizer.param_groups[0]["lr"] = rates[call]
         for i, weight in enumerate(weights):
@@ -122,13 +173,48 @@ def record(name, out):
         optimizer.step()
         for i, weight in enumerate(weights):
             steps[i].append(weight.detach().clone())
+        if hasattr(optimizer, "evaluation_weights"):
+            for i, weight in enumerate(optimizer.evaluation_weights()):
+                judged[i].append(weight)
     for i in range(len(shapes)):
         tensors[f"grad/{i}"] = grads[i]
         tensors[f"mask/{i}"] = torch.tensor([int(all_present or i != 1 or call not in ABSENT) for call in range(CALLS)])
         tensors[f"traj/{i}"] = torch.stack(steps[i])
+        if judged[i]:
+            tensors[f"eval/{i}"] = torch.stack(judged[i])
     tensors["lr/0"] = torch.tensor(rates, dtype=torch.float64)
+    if hasattr(optimizer, "scales"):
+        tensors["scales"] = torch.tensor(optimizer.scales, dtype=torch.float64)
+        for call, value in NOT_FINITE.items():
+            tensors["grad/2"][call] = value
     largest = max(t.abs().max().item() for i in range(len(shapes)) for t in steps[i])
     save_file(tensors, out / f"{name}.f64.safetensors", metadata={"initial_lr": json.dumps([rate]), "max_abs_param": repr(largest)})
+
+
+class OnLossScale:
+    """torch.optim.SGD behind torch.amp.GradScaler: gradients arrive scaled, some of them not finite.
+
+    Scales are powers of two: GradScaler multiplies by 1/scale in float32, which is exact for them alone.
+    """
+
+    def __init__(self, weights, **settings):
+        self.optimizer = torch.optim.SGD(weights, lr=1e-2, momentum=0.9, foreach=False)
+        self.param_groups = self.optimizer.param_groups
+        self.scaler = torch.amp.GradScaler("cpu", **settings)
+        self.scaler.scale(torch.zeros(()))  # it makes its scale when it is first used
+        self.calls, self.scales = 0, []
+
+    def step(self):
+        scale = self.scaler.get_scale()
+        for weight in self.param_groups[0]["params"]:
+            if weight.grad is not None:
+                weight.grad *= scale
+        if self.calls in NOT_FINITE:
+            self.param_groups[0]["params"][2].grad.fill_(NOT_FINITE[self.calls])
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.calls += 1
+        self.scales.append(self.scaler.get_scale())
 
 
 def main():

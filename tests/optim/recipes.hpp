@@ -29,6 +29,8 @@ void for_each_recipe(Visit&& visit) {
   visit(recipe("floor adam", 0.05, momentum() | normalise<Epsilon::floor>({.epsilon = 1e-6})));
   visit(recipe("cautious adam", 0.03, momentum() | normalise() | cautious()));
   visit(mars_adamw({.rate = 0.05}));
+  visit(schedule_free_adamw({.rate = 0.1}));
+  visit(schedule_free_sgd({.rate = 0.5}));
   visit(recipe("mixed", 0.2, MixedMomentum<2>{{0.5, 0.9}, {0.3, 0.6}}));
   visit(soap({.rate = 0.05}));
 }

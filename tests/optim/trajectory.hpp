@@ -40,6 +40,7 @@ struct Trajectory {
 /// The largest deviation from the recorded float64 weights in a run of `rule` in `dtype`, and of the final state.
 struct Deviation {
   double weights = 0;
+  double evaluation = 0;  // of the weights to judge by, where the file has them
   double state = 0;
 };
 
@@ -66,6 +67,18 @@ inline Deviation replay(Trajectory const& recorded, Optimizer& optimizer, Dtype 
       // NaN must not be lost in a maximum.
       if (!(away <= deviation.weights)) deviation.weights = away;
     }
+    if (!file.contains("eval/0")) continue;
+    std::vector<Tensor> trained;
+    for (auto const& slot : slots) trained.push_back(slot.weight.clone());
+    {
+      EvaluationWeights const judged(optimizer, slots);
+      for (std::size_t i = 0; i < 3; ++i) {
+        auto const expected = file.tensor("eval/" + std::to_string(i))[k];
+        auto const away = (slots[i].weight.to(float64) - expected).abs().max().item<double>() / recorded.scale;
+        if (!(away <= deviation.evaluation)) deviation.evaluation = away;
+      }
+    }
+    for (std::size_t i = 0; i < 3; ++i) CHECK(slots[i].weight.equal(trained[i]));
   }
   auto const source = file.metadata().find("source");
   bool const other_form = source != file.metadata().end() && source->second.find("qhoptim") != std::string::npos;
@@ -93,8 +106,11 @@ void check_trajectory(Trajectory const& recorded, Rule const& rule) {
     CAPTURE(name(path));
     auto const exact = replay(recorded, rule, path, float64);
     CHECK(exact.weights <= 1e-14);
+    CHECK(exact.evaluation <= 1e-14);
     CHECK(exact.state <= 1e-14);
-    CHECK(replay(recorded, rule, path, float32).weights <= 4e-6);
+    auto const single = replay(recorded, rule, path, float32);
+    CHECK(single.weights <= 4e-6);
+    CHECK(single.evaluation <= 4e-6);
   }
 }
 

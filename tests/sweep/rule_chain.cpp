@@ -72,4 +72,32 @@ TEST_CASE("places that only a chain can get wrong are checked when it runs") {
   auto twice = rule_chain(adamw());
   lierne::detail::append_stages(twice, momentum());
   CHECK_THROWS_WITH_AS(make_passes(twice), doctest::Contains("two stages keep a field 'exp_avg'"), ArgumentError);
+  auto const refuses = [](auto const& rule, auto const& stage, char const* words) {
+    auto chain = rule_chain(rule);
+    lierne::detail::append_stages(chain, stage);
+    CHECK_THROWS_WITH_AS(make_passes(chain), doctest::Contains(words), ArgumentError);
+  };
+  refuses(adamw() | ema(0.9), decay(0.1, times_rate), "a stage that looks at the moved weight must stand behind");
+  refuses(adamw() | ema(0.9), labelled<"slow">(ema(0.99)), "two stages say by which weights");
+  refuses(schedule_free_sgd(), decay(0.1, times_rate), "a decay would move one of its points alone");
+  refuses(schedule_free_sgd(), momentum(), "schedule_free must be the last stage");
+}
+
+TEST_CASE("a chain gives the evaluation weights of the rule") {
+  auto const judged = [](auto const& rule) {
+    auto const typed = bind(rule), erased = make_optimizer(make_passes(rule_chain(rule)), {}, Path::fused);
+    std::vector<Tensor> both;
+    for (auto* optimizer : {typed.get(), erased.get()}) {
+      std::vector<Slot> slots{{.name = "w", .weight = at::linspace(-1, 1, 19)}};
+      for (int k = 0; k < 4; ++k) {
+        slots[0].weight.mutable_grad() = (slots[0].weight * 3 + k).sin();
+        optimizer->step(slots, {.step = k});
+      }
+      EvaluationWeights const guard(*optimizer, slots);
+      both.push_back(slots[0].weight.clone());
+    }
+    CHECK(both[0].equal(both[1]));
+  };
+  judged(adamw() | decay(0.1, times_rate) | ema(0.9));
+  judged(schedule_free_adamw({.rate = 0.1}));
 }

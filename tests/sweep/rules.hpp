@@ -22,6 +22,8 @@ void for_each_rule(Visit&& visit) {
   visit(adamw({.rate = 0.01}) | store<"exp_avg", "exp_avg_sq">(bf16_stochastic, {.seed = 2}));
   visit(plain_sgd(0.1));
   visit(soap({.rate = 0.01, .frequency = 2}));
+  visit(adopt({.rate = 0.01}) | (decay(0.01, independent) | ema(0.75)));
+  visit(schedule_free_adamw({.rate = 0.1}));
   visit(recipe("mine", 0.01, labelled<"fast">(momentum({.beta = 0.5})) | normalise<Epsilon::floor>() | quasi_hyperbolic<Bias::kept>()));
 }
 

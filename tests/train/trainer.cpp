@@ -62,6 +62,38 @@ void trains_as_one_process() {
 
 }  // namespace
 
+TEST_CASE("validation is by the evaluation weights and training goes as without them") {
+  auto const fit = [](auto const& rule, auto&& after) {
+    auto data = small::data();
+    Trainer trainer{Model<small::spec>{}, rule, options(8)};
+    auto const result = trainer.fit(data);
+    after(trainer, data);
+    return result;
+  };
+  double by_hand_judged = 0;
+  auto const nothing = [](auto&&...) {};
+  auto const plain = fit(rule(), nothing), at_once = fit(rule() | ema(0.0), nothing);
+  auto const averaged = fit(rule() | ema(0.9), [&](Trainer& trainer, auto& data) {
+    NoGrad const no_grad;
+    double judged = 0, trained = 0, tokens = 0;
+    auto const nats = [&](Batch const& batch) { return trainer.model().loss(batch.tokens, batch.labels, 1.0).template item<double>(); };
+    auto const held_out = data.validation();
+    for (std::int64_t i = 0; i < held_out.size(); ++i) trained += nats(held_out[i]);
+    auto const state = trainer.optimizer().state();
+    for (auto* p : trainer.model().parameters()) p->owned.copy_(state.at("optim.state." + p->name + ".ema"));
+    for (std::int64_t i = 0; i < held_out.size(); ++i) {
+      judged += nats(held_out[i]);
+      tokens += static_cast<double>(held_out[i].valid);
+    }
+    CHECK(trained / tokens == doctest::Approx(plain.validation_loss).epsilon(1e-12));
+    CHECK(judged != trained);
+    by_hand_judged = judged / tokens;
+  });
+  CHECK(averaged.loss == plain.loss);
+  CHECK(averaged.validation_loss == doctest::Approx(by_hand_judged).epsilon(1e-12));
+  CHECK(at_once.validation_loss == plain.validation_loss);
+}
+
 TEST_CASE("a run equals the same loop written by hand, step by step") {
   auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_test";
   std::filesystem::remove_all(folder);

@@ -9,6 +9,7 @@
 #include "lierne/optim/schedule.hpp"
 
 #if LIERNE_BODIES
+#include "lierne/optim/accumulating_optimizer.hpp"
 #include "lierne/optim/grouped_optimizer.hpp"
 #endif
 
@@ -41,14 +42,26 @@ std::unique_ptr<Optimizer> bind(Grouped<Node> const& rule, Path path = Path::fus
 }
 
 #if LIERNE_BODIES
+namespace detail {
+
+inline std::unique_ptr<Optimizer> accumulating(std::unique_ptr<Optimizer> rule, Passes const& passes) {
+  if (passes.accumulates() < 2) return rule;
+  return std::make_unique<AccumulatingOptimizer>(std::move(rule), passes);
+}
+
+}  // namespace detail
+
 LIERNE_INLINE std::unique_ptr<Optimizer> make_optimizer(std::unique_ptr<Passes const> passes, Schedule schedule,
                                                         Path path) {
-  return std::make_unique<RuleOptimizer>(std::move(passes), std::move(schedule), path);
+  auto const& known = *passes;
+  return detail::accumulating(std::make_unique<RuleOptimizer>(std::move(passes), std::move(schedule), path), known);
 }
 
 LIERNE_INLINE std::unique_ptr<Optimizer> make_optimizer(std::unique_ptr<Passes const> passes, Groups groups,
                                                         Schedule schedule, Path path) {
-  return std::make_unique<GroupedOptimizer>(std::move(passes), std::move(groups), schedule, path);
+  auto const& known = *passes;
+  return detail::accumulating(
+      std::make_unique<GroupedOptimizer>(std::move(passes), std::move(groups), schedule, path), known);
 }
 #endif
 

@@ -42,13 +42,18 @@ class CapturableOptimizer final : public Optimizer {
   StepReport step(std::span<Slot const> slots, StepContext const& context) override;
   std::map<std::string, Tensor> state() const override;
   LoadReport load_state(std::map<std::string, Tensor> const& state) override;
+  void use_evaluation_weights(std::span<Slot const> slots) override;
+  void use_training_weights() override { evaluation_.end(); }
+  bool in_evaluation_form() const override { return evaluation_.begun(); }
   double initial_rate() const override { return passes_->initial_rate(); }
+  double rate(StepContext const& context) const override { return passes_->initial_rate() * factor_at(context); }
   std::string name() const override { return passes_->name(); }
 
  private:
   struct ParameterState {
     Tensor calls;  // int64, on the device; float32 and anywhere between load_state and the first step
     std::vector<Tensor> fields;
+    Tensor carried;  // float64, on the device; where it is not attached, anywhere or undefined
     bool attached = false;
   };
   struct Batch {
@@ -67,6 +72,7 @@ class CapturableOptimizer final : public Optimizer {
   StreamOf stream_of_;
   std::map<std::string, ParameterState> states_;
   Tensor clock_;  // float64: rate and the schedule's factor
+  EvaluationForm evaluation_;
 };
 
 /// Binds a rule to capturable steps. The rule must be one of a header that `lierne_cuda_rules(... CAPTURABLE)` compiles.
@@ -75,6 +81,9 @@ template <Stage Node>
 std::unique_ptr<CapturableOptimizer> bind_capturable(Scheduled<Node> const& rule) {
   static_assert(!detail::has_storage<Node>, "bind_capturable: a rule with store or weights_in cannot be captured (leave them "
                                             "out, or bind it by bind)");
+  static_assert(!detail::traits<Node>.accumulates && !detail::traits<Node>.unscales,
+                "bind_capturable: accumulate and unscale decide on the host whether a step is taken "
+                "(leave them out, or use bind)");
   auto const* const kernels = find_cuda_rule(typeid(Node).name());
   check(kernels != nullptr && kernels->write_float != nullptr, "optimizer: no capturable kernels for the rule '",
         name(rule.rule), "' (name it in a header that lierne_cuda_rules compiles CAPTURABLE, with LIERNE_CUDA on)");
@@ -90,6 +99,7 @@ std::unique_ptr<CapturableOptimizer> bind_capturable(Node const& rule) {
 
 inline StepReport CapturableOptimizer::step(std::span<Slot const> slots, StepContext const& context) {
   NoGrad const no_grad;
+  evaluation_.check_ended("step");
   check(!context.sum_over_ranks && !context.grad_norm,
         "optimizer: a capturable step takes no sum_over_ranks and no grad_norm, which are numbers of the host");
   StepReport report{.rate = passes_->initial_rate() * factor_at(context)};
@@ -116,7 +126,8 @@ inline StepReport CapturableOptimizer::step(std::span<Slot const> slots, StepCon
     auto& state = attach(slot, capturing);
     auto& batch = batches[slot.weight.scalar_type()];
     batch.parameters.push_back(detail::cuda_parameter({slot.weight, gradient, &state.fields, nullptr}));
-    batch.calls.push_back({state.calls.mutable_data_ptr<std::int64_t>(), slot.multipliers});
+    batch.calls.push_back(
+        {state.calls.mutable_data_ptr<std::int64_t>(), slot.multipliers, state.carried.mutable_data_ptr<double>()});
   }
   Tensor norm;
   if (passes_->largest_norm() && !counted.empty()) {
@@ -139,10 +150,13 @@ inline CapturableOptimizer::ParameterState& CapturableOptimizer::attach(Slot con
   auto const& weight = slot.weight;
   auto const calls = weight.options().dtype(int64).requires_grad(false);
   state.calls = state.calls.defined() ? state.calls.to(weight.device(), int64) : at::zeros({}, calls);
+  auto const carried = static_cast<std::int64_t>(passes_->carried().size());
+  auto const doubles = calls.dtype(float64);
+  state.carried = state.carried.defined() ? state.carried.to(weight.device()) : at::zeros({carried}, doubles);
   state.fields.resize(passes_->fields().size());
   for (std::size_t k = 0; k < state.fields.size(); ++k) {
     auto& field = state.fields[k];
-    if (!field.defined()) field = at::zeros(weight.sizes(), weight.options().requires_grad(false));
+    if (!field.defined()) field = detail::first_value(*passes_, k, weight);
     check<ShapeError>(field.sizes() == weight.sizes(), "optimizer: '", detail::state_key(slot.name, passes_->fields()[k]),
                       "': expected shape ", to_string(weight.sizes()), ", found ", to_string(field.sizes()));
     field = field.to(weight.device(), weight.scalar_type()).contiguous();
@@ -164,11 +178,24 @@ inline void CapturableOptimizer::run(Batch const& batch, Dtype dtype, Tensor con
                      device);
 }
 
+inline void CapturableOptimizer::use_evaluation_weights(std::span<Slot const> slots) {
+  if (!passes_->gives_evaluation_weights()) return;
+  NoGrad const no_grad;
+  evaluation_.begin();
+  for (auto const& slot : slots) {
+    if (!states_.contains(slot.name)) continue;
+    evaluation_.put(*passes_, slot.weight, attach(slot, false).fields);
+  }
+}
+
 inline std::map<std::string, Tensor> CapturableOptimizer::state() const {
   std::map<std::string, Tensor> result;
   for (auto const& [name, state] : states_) {
     for (std::size_t k = 0; k < state.fields.size(); ++k) {
       if (state.fields[k].defined()) result[detail::state_key(name, passes_->fields()[k])] = state.fields[k];
+    }
+    for (std::size_t k = 0; state.carried.defined() && k < passes_->carried().size(); ++k) {
+      result[detail::state_key(name, passes_->carried()[k])] = state.carried[static_cast<std::int64_t>(k)].cpu();
     }
     if (state.calls.defined()) result[detail::state_key(name, "step")] = state.calls.to(at::kCPU, float32);
   }
@@ -176,6 +203,8 @@ inline std::map<std::string, Tensor> CapturableOptimizer::state() const {
 }
 
 inline LoadReport CapturableOptimizer::load_state(std::map<std::string, Tensor> const& state) {
+  evaluation_.check_ended("load_state");
+  NoGrad const no_grad;
   auto report = keeper_->load_state(state);
   states_.clear();
   std::size_t const prefix = std::string_view(detail::state_prefix).size();
@@ -183,6 +212,13 @@ inline LoadReport CapturableOptimizer::load_state(std::map<std::string, Tensor> 
     auto const dot = key.rfind('.');
     auto& own = states_[key.substr(prefix, dot - prefix)];
     own.fields.resize(passes_->fields().size());
+    auto const number = std::find(passes_->carried().begin(), passes_->carried().end(), key.substr(dot + 1));
+    if (number != passes_->carried().end()) {
+      auto const count = static_cast<std::int64_t>(passes_->carried().size());
+      if (!own.carried.defined()) own.carried = at::zeros({count}, float64);
+      own.carried[number - passes_->carried().begin()] = tensor;
+      continue;
+    }
     auto const field = std::find(passes_->fields().begin(), passes_->fields().end(), key.substr(dot + 1));
     (field == passes_->fields().end() ? own.calls : own.fields[static_cast<std::size_t>(field - passes_->fields().begin())]) = tensor;
   }

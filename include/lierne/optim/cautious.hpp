@@ -47,6 +47,7 @@ struct CautiousDecay {
   static_assert(form != DecayForm::coupled,
                 "cautious_decay: coupled decay has no cautious form (write cautious_decay(0.1, times_rate))");
   using pipe_role = StageRole;
+  static constexpr bool moves_weight = true;
 
   Number strength = 0;
 

@@ -14,6 +14,7 @@ namespace lierne {
 struct ClipNorm {
   using pipe_role = StageRole;
   static constexpr bool phase_boundary = true;
+  static constexpr bool leads = true;
 
   double largest = 1;
 
@@ -29,7 +30,13 @@ struct ClipNorm {
   template <Place place, bool first>
   static consteval void check_place() {
     static_assert(place == Place::before_recipe && first,
-                  "clip_norm: it must be the first stage of a rule (write clip_norm(1.0) | adamw(...))");
+                  "clip_norm: it must be the first stage of a rule (write clip_norm(1.0) | adamw(...); accumulate and "
+                  "unscale alone go before it)");
+  }
+  template <bool in_backward>
+  static consteval void check_in_backward() {
+    static_assert(!in_backward, "bind_in_backward: clip_norm needs all gradients before the first parameter moves "
+                                "(use clip_elements() in a recipe, or bind)");
   }
   std::string name() const { return "clip_norm " + number(largest); }
 };

@@ -27,6 +27,7 @@ template <DecayForm form, class Number = double>
 struct Decay {
   using pipe_role = StageRole;
   static constexpr DecayForm decay_form = form;
+  static constexpr bool moves_weight = form != DecayForm::coupled;
 
   Number strength = 0;
 
@@ -80,6 +81,7 @@ struct DecayAfter {
                 "decay_after: coupled decay stands before the recipe (write decay(0.1, coupled) | adamw(...))");
   using pipe_role = StageRole;
   static constexpr DecayForm decay_form = form;
+  static constexpr bool moves_weight = true;
   static constexpr bool changes_direction = true;
 
   Number strength = 0;

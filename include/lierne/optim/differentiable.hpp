@@ -14,7 +14,8 @@ namespace lierne {
 /// A parameter between differentiable steps.
 struct DifferentiableState {
   Tensor weight;
-  std::vector<Tensor> fields;  ///< in the order of `field_names<Rule>()`; zeros before the first step
+  std::vector<Tensor> fields;  ///< in the order of `field_names<Rule>()`; empty before the first step
+  std::vector<TensorValue> carried{};  ///< in the order of `carried_names<Rule>()`; empty before the first step
 };
 
 /// One step of `rule` on one tensor by the loop path's operations, nothing in place. The gradient of a later loss flows
@@ -36,16 +37,22 @@ DifferentiableState differentiable_step(Node const& rule, DifferentiableState co
                     " dimensions, found shape ", to_string(state.weight.sizes()));
   constexpr auto field_count = static_cast<std::size_t>(Layout<Whole>::fields);
   std::array<TensorValue, Layout<Whole>::numbers> numbers;
-  write_numbers(Whole{rule, {}}, call, numbers.data());
+  std::vector<TensorValue> carried = state.carried;
+  carried.resize(Layout<Whole>::carried);
+  write_numbers(applied(rule), call, numbers.data(), carried.data());
   Element<TensorValue> at{state.weight, gradient, {}};
+  constexpr auto starts = fields_that_start_at_weight<Node>();
   std::array<TensorValue, field_count + 1> fields;  // one more: an array may not be empty
   for (std::size_t k = 0; k < field_count; ++k) {
-    fields[k] = state.fields.empty() ? at::zeros(field_shape(rule, static_cast<int>(k), state.weight.sizes().vec()),
-                                                 state.weight.options().requires_grad(false))
-                                     : state.fields[k];
+    auto const start = [&]() -> Tensor {
+      if (starts[k]) return state.weight;
+      return at::zeros(field_shape(rule, static_cast<int>(k), state.weight.sizes().vec()),
+                       state.weight.options().requires_grad(false));
+    };
+    fields[k] = state.fields.empty() ? start() : state.fields[k];
   }
   run_stages<Whole, StageCode::apart>(numbers.data(), at, fields.data());
-  DifferentiableState after{at.weight.tensor, {}};
+  DifferentiableState after{at.weight.tensor, {}, std::move(carried)};
   for (std::size_t k = 0; k < field_count; ++k) after.fields.push_back(fields[k].beside(state.weight));
   return after;
 }

@@ -22,7 +22,8 @@ struct FieldList {
 }  // namespace detail
 
 /// The names of a stage's fields, in the order in which `element` takes them. A field has the shape and dtype of its
-/// weight and starts at zero. Names are the ones that checkpoints of PyTorch use: `exp_avg`, `exp_avg_sq` ...
+/// weight and starts at zero, unless the stage says otherwise. Names are the ones that checkpoints of PyTorch use:
+/// `exp_avg`, `exp_avg_sq` ...
 /// Example, in a stage: `using fields = Fields<"exp_avg">;`.
 template <FixedString... names>
 struct Fields {

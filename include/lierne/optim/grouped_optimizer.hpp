@@ -17,7 +17,16 @@ class GroupedOptimizer final : public Optimizer {
   StepReport step(std::span<Slot const> slots, StepContext const& context) override;
   std::map<std::string, Tensor> state() const override;
   LoadReport load_state(std::map<std::string, Tensor> const& state) override;
+  void use_evaluation_weights(std::span<Slot const> slots) override;
+  void use_training_weights() override {
+    for (auto& rule : rules_) rule.optimizer->use_training_weights();
+  }
+  bool in_evaluation_form() const override {
+    return std::ranges::any_of(rules_, [](auto const& rule) { return rule.optimizer->in_evaluation_form(); });
+  }
   double initial_rate() const override { return rules_.front().optimizer->initial_rate(); }
+  double rate(StepContext const& context) const override { return rules_.front().optimizer->rate(context); }
+  std::vector<Part> parts(std::span<Slot const> slots) override;
   std::string name() const override;
 
  private:
@@ -30,6 +39,7 @@ class GroupedOptimizer final : public Optimizer {
   void add_rule(std::unique_ptr<Passes const> passes, Schedule const& schedule, Path path);
   bool sorted(std::span<Slot const> slots) const;
   void sort(std::span<Slot const> slots);
+  StepContext scaled(Rule& rule, StepContext context) const;
   std::size_t rule_of_loaded(std::map<std::string, Tensor> const& state) const;
 
   Groups groups_;
@@ -62,6 +72,11 @@ inline GroupedOptimizer::GroupedOptimizer(std::unique_ptr<Passes const> passes, 
   for (auto const& group : groups_.all) {
     rule_of_.push_back(group.rule ? rules_.size() : 0);
     if (group.rule) add_rule(group.rule(), schedule, path);
+  }
+  for (std::size_t r = 1; r < rules_.size(); ++r) {
+    auto const& passes = *rules_[r].passes;
+    check(passes.accumulates() == 0 && !passes.unscales(),
+          "groups: accumulate and unscale belong in the rule that the groups are given to, found them in '", passes.name(), "'");
   }
 }
 
@@ -120,7 +135,9 @@ inline void GroupedOptimizer::sort(std::span<Slot const> slots) {
 
 inline StepReport GroupedOptimizer::step(std::span<Slot const> slots, StepContext const& context) {
   if (!sorted(slots)) sort(slots);
-  bool clips = false;
+  auto const& base = *rules_.front().passes;
+  detail::check_loss_scale(base, context);
+  bool clips = base.unscales();
   for (auto const& rule : rules_) clips |= rule.passes->largest_norm().has_value();
   // Everything is checked before the first rule changes anything.
   std::vector<Tensor> counted;
@@ -131,11 +148,15 @@ inline StepReport GroupedOptimizer::step(std::span<Slot const> slots, StepContex
     if (slot.counted) counted.push_back(std::move(gradient));
   }
   auto inner = context;
-  if ((clips || context.measure_norm) && !inner.grad_norm) inner.grad_norm = detail::global_norm(counted, context);
+  if ((clips || context.measure_norm) && !inner.grad_norm) inner.grad_norm = detail::global_norm(counted, base, context);
+  if (base.unscales() && !std::isfinite(*inner.grad_norm)) {
+    for (auto const& slot : slots) slot.weight.mutable_grad().reset();
+    return {.rate = rate(context), .grad_norm = *inner.grad_norm, .skipped = true};
+  }
   StepReport report;
   std::vector<MonitorBook> books(rules_.size());
   for (std::size_t r = 0; r < rules_.size(); ++r) {
-    auto const part = rules_[r].optimizer->step(rules_[r].slots, inner, books[r]);
+    auto const part = rules_[r].optimizer->step(rules_[r].slots, r == 0 ? inner : scaled(rules_[r], inner), books[r]);
     if (r == 0) report.rate = part.rate;
     report.grad_norm = part.grad_norm;
     report.clipped |= part.clipped;
@@ -146,6 +167,33 @@ inline StepReport GroupedOptimizer::step(std::span<Slot const> slots, StepContex
     report.metrics = detail::metrics_over_ranks(std::move(books), *monitor, context);
   }
   return report;
+}
+
+inline std::vector<Optimizer::Part> GroupedOptimizer::parts(std::span<Slot const> slots) {
+  if (!sorted(slots)) sort(slots);
+  std::vector<std::size_t> next(rules_.size());
+  std::vector<Part> result;
+  for (auto const r : rule_of_seen_) result.push_back({rules_[r].optimizer.get(), rules_[r].slots[next[r]++]});
+  return result;
+}
+
+inline void GroupedOptimizer::use_evaluation_weights(std::span<Slot const> slots) {
+  if (!sorted(slots)) sort(slots);
+  for (auto& rule : rules_) rule.optimizer->use_evaluation_weights(rule.slots);
+}
+
+// The rule of a group has no `accumulate` and `unscale` of its own: its gradients are scaled for it.
+inline StepContext GroupedOptimizer::scaled(Rule& rule, StepContext context) const {
+  auto const& base = *rules_.front().passes;
+  if (!base.unscales() && base.accumulates() == 0) return context;
+  NoGrad const no_grad;
+  double const factor = 1 / (context.loss_scale * std::max(1, base.accumulates()));
+  for (auto const& slot : rule.slots) {
+    auto& gradient = slot.weight.mutable_grad();
+    if (gradient.defined()) gradient = gradient * factor;
+  }
+  context.loss_scale = 1;
+  return context;
 }
 
 inline std::map<std::string, Tensor> GroupedOptimizer::state() const {

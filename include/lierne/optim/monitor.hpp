@@ -31,6 +31,7 @@ namespace lierne {
 /// Example: `clip_norm(1.0) | adamw() | decay(0.1, times_rate) | monitor({.every = 10})`.
 struct Monitor {
   using pipe_role = StageRole;
+  static constexpr bool passive = true;
 
   std::int64_t every = 10;  ///< steps 10, 20 ... of the run are measured; 0 or less: none
   bool only_global = true;  ///< no keys of single parameters
@@ -43,6 +44,11 @@ struct Monitor {
   template <Place place, bool>
   static consteval void check_place() {
     static_assert(place == Place::after_recipe, "monitor: it must stand after the recipe (write adamw(...) | monitor())");
+  }
+  template <bool in_backward>
+  static consteval void check_in_backward() {
+    static_assert(!in_backward, "bind_in_backward: monitor sums over all parameters of a step "
+                                "(leave it out, or use bind)");
   }
   std::string name() const { return "monitor every " + std::to_string(every); }
 };

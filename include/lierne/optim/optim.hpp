@@ -12,14 +12,17 @@
 #include "lierne/optim/value.hpp"
 
 // Stages.
+#include "lierne/optim/accumulate.hpp"
 #include "lierne/optim/cautious.hpp"
 #include "lierne/optim/clip_elements.hpp"
 #include "lierne/optim/clip_norm.hpp"
 #include "lierne/optim/decay.hpp"
+#include "lierne/optim/ema.hpp"
 #include "lierne/optim/maximize.hpp"
 #include "lierne/optim/momentum.hpp"
 #include "lierne/optim/normalise.hpp"
 #include "lierne/optim/orthogonalise.hpp"
+#include "lierne/optim/unscale.hpp"
 
 // Recipes.
 #include "lierne/optim/adamw.hpp"
@@ -34,14 +37,17 @@
 #include "lierne/optim/normuon.hpp"
 #include "lierne/optim/qhadamw.hpp"
 #include "lierne/optim/rmsprop.hpp"
+#include "lierne/optim/schedule_free.hpp"
 #include "lierne/optim/sgd.hpp"
 #include "lierne/optim/soap.hpp"
 
 // Running a rule.
+#include "lierne/optim/backward_optimizer.hpp"
 #include "lierne/optim/bind.hpp"
 #include "lierne/optim/differentiable.hpp"
 #include "lierne/optim/gradient_noise.hpp"
 #include "lierne/optim/groups.hpp"
+#include "lierne/optim/loss_scale.hpp"
 #include "lierne/optim/monitor.hpp"
 #include "lierne/optim/mup.hpp"
 #include "lierne/optim/optimizer.hpp"

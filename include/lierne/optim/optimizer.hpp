@@ -32,13 +32,15 @@ struct Slot {
 struct StepContext {
   std::int64_t step = 0;   ///< finished optimizer steps of the run, the schedule's k
   std::int64_t total = 0;  ///< steps of the whole run, the schedule's T; may be 0 without a schedule
-  /// The global norm of the gradients where the caller has measured it.
+  /// The global norm of the gradients where the caller has measured it: as the rule sees them, divided by the loss
+  /// scale.
   std::optional<double> grad_norm{};
   bool measure_norm = false;  ///< report the gradient norm even where no stage needs it (one more pass over gradients)
   /// Adds a number over all ranks. Called once in a step that needs the norm, on every rank alike.
   std::function<double(double)> sum_over_ranks = {};
   /// The same for what a monitor has summed. Called once in a measured step, on every rank alike.
   ReduceOverRanks reduce_over_ranks = {};
+  double loss_scale = 1;  ///< what the loss was multiplied by; needs `unscale()` in the rule
 };
 
 /// What a step did.
@@ -47,6 +49,8 @@ struct StepReport {
   double grad_norm = std::numeric_limits<double>::quiet_NaN();  ///< before clipping; NaN where it was not measured
   bool clipped = false;    ///< whether clipping made gradients smaller
   std::int64_t updated = 0;  ///< slots that had a gradient
+  bool accumulated = false;  ///< the call kept gradients for a later one, and nothing moved
+  bool skipped = false;      ///< a gradient was not finite, so that nothing moved
   std::map<std::string, double> metrics{};  ///< of a step that the rule's monitor measures, by the keys of `Monitor`
 };
 
@@ -84,10 +88,46 @@ class Optimizer {
   /// does not store so. A wrong shape is reported by the next step.
   virtual LoadReport load_state(std::map<std::string, Tensor> const& state) = 0;
 
-  /// The rate before any schedule.
+  /// What steps one slot: the rule of its group, and the slot with the group's factors. In the order of `slots`.
+  struct Part {
+    Optimizer* rule;
+    Slot slot;
+  };
+  virtual std::vector<Part> parts(std::span<Slot const> slots) {
+    std::vector<Part> result;
+    for (auto const& slot : slots) result.push_back({this, slot});
+    return result;
+  }
+
+  /// Puts the weights that the rule judges a model by in the place of the trained ones, in the slots that have been
+  /// updated: an average, of a rule with `ema` or `schedule_free`. Other rules: nothing. The state stays what it is;
+  /// the trained weights are kept aside. `EvaluationWeights` calls it.
+  /// Errors: `ArgumentError` where they are in place already; so says `step`, and `load_state`, until they are gone.
+  virtual void use_evaluation_weights(std::span<Slot const> slots) = 0;
+  /// Puts the trained weights back, bit for bit; nothing where they are in place.
+  virtual void use_training_weights() = 0;
+  virtual bool in_evaluation_form() const = 0;
+
+  /// The rate before any schedule, and that of a step.
   virtual double initial_rate() const = 0;
+  virtual double rate(StepContext const& context) const = 0;
   /// The rule in one line.
   virtual std::string name() const = 0;
+};
+
+/// Evaluation weights in place for as long as this lives: validate, or write weights for others to use. To go on with
+/// training, save trained weights and the state instead.
+/// Example: `{ EvaluationWeights const guard(*optimizer, slots); loss = validate(model); }`.
+class EvaluationWeights {
+ public:
+  EvaluationWeights(Optimizer& optimizer, std::span<Slot const> slots) : optimizer_(&optimizer) {
+    optimizer.use_evaluation_weights(slots);
+  }
+  ~EvaluationWeights() { optimizer_->use_training_weights(); }
+  EvaluationWeights(EvaluationWeights const&) = delete;
+
+ private:
+  Optimizer* optimizer_;
 };
 
 }  // namespace lierne

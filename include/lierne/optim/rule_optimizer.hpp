@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <deque>
 
+#include "lierne/optim/evaluation_form.hpp"
 #include "lierne/optim/kernel/cuda.hpp"
 #include "lierne/optim/kernel/monitored.hpp"
 #include "lierne/optim/kernel/norm.hpp"
@@ -13,6 +14,7 @@
 #include "lierne/optim/kernel/stored.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/optim/schedule.hpp"
+#include "lierne/optim/step_input.hpp"
 #include "lierne/tensor/autograd.hpp"
 
 namespace lierne {
@@ -28,19 +30,25 @@ class RuleOptimizer final : public Optimizer {
   StepReport step(std::span<Slot const> slots, StepContext const& context, MonitorBook& book);
   std::map<std::string, Tensor> state() const override;
   LoadReport load_state(std::map<std::string, Tensor> const& state) override;
+  void use_evaluation_weights(std::span<Slot const> slots) override;
+  void use_training_weights() override { evaluation_.end(); }
+  bool in_evaluation_form() const override { return evaluation_.begun(); }
   double initial_rate() const override { return passes_->initial_rate(); }
+  double rate(StepContext const& context) const override { return passes_->initial_rate() * factor_at(context); }
   std::string name() const override { return passes_->name(); }
 
  private:
   struct ParameterState {
     std::int64_t calls = 0;
     std::vector<Tensor> fields{};      // undefined until the first step, or until loaded
+    std::vector<double> carried{};     // empty until then
     std::int64_t last_step_seen = -1;  // to find a name that is given twice
     bool attached = false;             // fields checked against the weight
   };
 
   using States = std::map<std::string, ParameterState>;
 
+  double factor_at(StepContext const& context) const { return schedule_ ? schedule_(context.step, context.total) : 1; }
   ParameterState& state_of(Slot const& slot, std::size_t position);
   void attach(Slot const& slot, ParameterState& state) const;
   void run(std::vector<ParameterStep> const& steps);
@@ -58,53 +66,8 @@ class RuleOptimizer final : public Optimizer {
   std::int64_t steps_ = 0;
   MonitorSums replicas_;  // what another rank counts
   bool said_foreach_ = false;
+  EvaluationForm evaluation_;
 };
-
-namespace detail {
-
-inline constexpr char const* state_prefix = "optim.state.";
-
-inline std::string state_key(std::string const& name, std::string_view field) {
-  return state_prefix + name + "." + std::string(field);
-}
-
-// The gradient of a slot, contiguous; checks all that the passes rely on.
-inline Tensor checked_gradient(Slot const& slot, Passes const& passes) {
-  auto const& weight = slot.weight;
-  auto const& gradient = weight.grad();
-  bool const bf16 = weight.scalar_type() == bfloat16;
-  check<ShapeError>(!bf16 || passes.storage().weights.form != Storage::plain, "optimizer: '", slot.name,
-                    "': found a weight of BFloat16, which the rule '", passes.name(),
-                    "' does not say how to update (append | weights_in(bf16_stochastic), or another form)");
-  check<ShapeError>(bf16 || weight.scalar_type() == float32 || weight.scalar_type() == float64, "optimizer: '", slot.name,
-                    "': expected a weight of float32 or float64, found ", at::toString(weight.scalar_type()));
-  check<ShapeError>(weight.is_contiguous(), "optimizer: '", slot.name, "': expected a contiguous weight, found strides ",
-                    to_string(weight.strides()), " of shape ", to_string(weight.sizes()));
-  check<ShapeError>(gradient.layout() == at::kStrided, "optimizer: '", slot.name,
-                    "': expected a dense gradient, found a sparse one");
-  check<ShapeError>(gradient.sizes() == weight.sizes(), "optimizer: '", slot.name, "': expected a gradient of shape ",
-                    to_string(weight.sizes()), ", found ", to_string(gradient.sizes()));
-  check<ShapeError>((gradient.scalar_type() == weight.scalar_type() || (bf16 && gradient.scalar_type() == float32)) &&
-                        gradient.device() == weight.device(),
-                    "optimizer: '", slot.name, "': expected a gradient of ", at::toString(weight.scalar_type()), " on ",
-                    weight.device(), ", found ", at::toString(gradient.scalar_type()), " on ", gradient.device());
-  return gradient.contiguous();
-}
-
-inline std::map<std::string, double> metrics_over_ranks(std::vector<MonitorBook> books, Monitor const& monitor,
-                                                        StepContext const& context) {
-  check(!context.sum_over_ranks || context.reduce_over_ranks,
-        "optimizer: a monitor over ranks needs StepContext::reduce_over_ranks beside sum_over_ranks");
-  return monitor_metrics(std::move(books), monitor.only_global, context.reduce_over_ranks);
-}
-
-// The norm of gradients that were counted on all ranks.
-inline double global_norm(std::span<Tensor const> counted, StepContext const& context) {
-  double const squares = sum_of_squares(counted);
-  return std::sqrt(context.sum_over_ranks ? context.sum_over_ranks(squares) : squares);
-}
-
-}  // namespace detail
 
 inline RuleOptimizer::ParameterState& RuleOptimizer::state_of(Slot const& slot, std::size_t position) {
   if (order_.size() <= position) order_.resize(position + 1, states_.end());
@@ -123,6 +86,7 @@ inline void RuleOptimizer::attach(Slot const& slot, ParameterState& state) const
   check<ShapeError>(fewest <= dimensions && dimensions <= most, "optimizer: '", slot.name, "': the rule '", passes_->name(),
                     "' takes parameters of ", fewest == most ? "" : std::to_string(fewest) + " to ", most,
                     " dimensions, found shape ", to_string(slot.weight.sizes()), " (give it another rule by groups)");
+  state.carried.resize(passes_->carried().size());
   if (layout_.any()) {
     layout_.attach(slot, state.fields);
     state.attached = true;
@@ -133,7 +97,8 @@ inline void RuleOptimizer::attach(Slot const& slot, ParameterState& state) const
     auto& field = state.fields[k];
     auto const shape = passes_->field_shape(k, slot.weight.sizes().vec());
     if (!field.defined()) {
-      field = at::zeros(shape, slot.weight.options().requires_grad(false));
+      field = passes_->starts_at_weight(k) ? slot.weight.detach().clone()
+                                           : at::zeros(shape, slot.weight.options().requires_grad(false));
       continue;
     }
     check<ShapeError>(field.sizes() == shape, "optimizer: '", detail::state_key(slot.name, passes_->fields()[k]),
@@ -155,14 +120,17 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
 
 inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext const& context, MonitorBook& book) {
   NoGrad const no_grad;
+  evaluation_.check_ended("step");
+  detail::check_loss_scale(*passes_, context);
   ++steps_;
-  double const factor = schedule_ ? schedule_(context.step, context.total) : 1;
+  double const factor = factor_at(context);
   StepReport report{.rate = passes_->initial_rate() * factor};
 
   // Everything is checked before anything changes.
   std::vector<Slot const*> present;
   std::vector<ParameterState*> states;
   std::vector<ParameterStep> steps;
+  std::vector<std::vector<double> const*> carried;
   std::vector<Tensor> counted;
   for (auto const& slot : slots) {
     check(slot.weight.defined(), "optimizer: '", slot.name, "': its weight is undefined (initialise the model first)");
@@ -180,26 +148,39 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
   }
 
   auto const largest = passes_->largest_norm();
-  if (largest || context.measure_norm || context.grad_norm) {
-    report.grad_norm = context.grad_norm ? *context.grad_norm : detail::global_norm(counted, context);
+  if (largest || passes_->unscales() || context.measure_norm || context.grad_norm) {
+    report.grad_norm = context.grad_norm ? *context.grad_norm : detail::global_norm(counted, *passes_, context);
     report.clipped = largest && ClipNorm{*largest}.factor(report.grad_norm) < 1;
   }
-  std::deque<std::pair<Call<>, std::vector<double>>> calls;  // distinct ones, of stable addresses
+  if (passes_->unscales() && !std::isfinite(report.grad_norm)) {
+    for (auto const* slot : present) slot->weight.mutable_grad().reset();
+    report.skipped = true;
+    return report;
+  }
+  struct Numbers {
+    Call<> call;
+    std::vector<double> before, carried, numbers;
+  };
+  std::deque<Numbers> calls;  // distinct ones, of stable addresses
   for (std::size_t i = 0; i < steps.size(); ++i) {
     auto const& multipliers = present[i]->multipliers;
     Call<> const call{.calls = states[i]->calls,
                       .rate = report.rate * multipliers.rate,
                       .factor = passes_->initial_rate() == 0 ? 1 : factor,
                       .norm = report.grad_norm,
-                      .multipliers = multipliers};
+                      .multipliers = multipliers,
+                      .loss_scale = context.loss_scale};
     auto known = std::find_if(calls.begin(), calls.end(), [&](auto const& other) {
-      return other.first.calls == call.calls && other.first.multipliers == call.multipliers;
+      return other.call.calls == call.calls && other.call.multipliers == call.multipliers &&
+             other.before == states[i]->carried;
     });
     if (known == calls.end()) {
-      known = calls.emplace(calls.end(), call, std::vector<double>(passes_->number_count()));
-      passes_->write_numbers(call, known->second.data());
+      auto const& before = states[i]->carried;
+      known = calls.insert(calls.end(), Numbers{call, before, before, std::vector<double>(passes_->number_count())});
+      passes_->write_numbers(call, known->numbers.data(), known->carried.data());
     }
-    steps[i].numbers = known->second.data();
+    steps[i].numbers = known->numbers.data();
+    carried.push_back(&known->carried);
   }
 
   auto const* const monitor = passes_->monitor();
@@ -221,6 +202,7 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
   }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     ++states[i]->calls;
+    states[i]->carried = *carried[i];
     present[i]->weight.mutable_grad().reset();
   }
   report.updated = static_cast<std::int64_t>(steps.size());
@@ -297,11 +279,26 @@ inline void RuleOptimizer::run(std::vector<ParameterStep> const& steps) {
   if (!elsewhere.empty()) run_foreach(*passes_, elsewhere);
 }
 
+inline void RuleOptimizer::use_evaluation_weights(std::span<Slot const> slots) {
+  if (!passes_->gives_evaluation_weights()) return;
+  NoGrad const no_grad;
+  evaluation_.begin();
+  for (auto const& slot : slots) {
+    auto const found = states_.find(slot.name);
+    if (found == states_.end()) continue;
+    if (!found->second.attached) attach(slot, found->second);
+    evaluation_.put(*passes_, slot.weight, found->second.fields);
+  }
+}
+
 inline std::map<std::string, Tensor> RuleOptimizer::state() const {
   std::map<std::string, Tensor> result;
   for (auto const& [name, state] : states_) {
     for (std::size_t k = 0; k < state.fields.size(); ++k) {
       if (state.fields[k].defined()) result[detail::state_key(name, layout_.names[k])] = state.fields[k];
+    }
+    for (std::size_t k = 0; k < state.carried.size(); ++k) {
+      result[detail::state_key(name, passes_->carried()[k])] = at::full({}, state.carried[k], float64);
     }
     result[detail::state_key(name, "step")] = at::full({}, static_cast<double>(state.calls), float32);
   }
@@ -310,6 +307,7 @@ inline std::map<std::string, Tensor> RuleOptimizer::state() const {
 
 inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const& state) {
   NoGrad const no_grad;
+  evaluation_.check_ended("load_state");
   LoadReport report;
   States loaded;
   std::string_view const prefix = detail::state_prefix;
@@ -322,17 +320,25 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
     auto& parameter = loaded[name];
     auto const& fields = layout_.names;
     parameter.fields.resize(fields.size());
+    parameter.carried.resize(passes_->carried().size());
+    auto const number = [&] {
+      check<ShapeError>(tensor.numel() == 1, "optimizer: '", key, "': expected one number, found shape ",
+                        to_string(tensor.sizes()));
+      report.kept.push_back(key);
+      return tensor.item<double>();
+    };
+    auto const numbers = passes_->carried();
+    auto const found_number = std::find(numbers.begin(), numbers.end(), field);
     auto const found = std::find(fields.begin(), fields.end(), field);
     if (found != fields.end()) {
       auto const k = static_cast<std::size_t>(found - fields.begin());
       layout_.check_loadable(key, k, tensor);
       parameter.fields[k] = tensor.detach().clone();
       report.kept.push_back(key);
+    } else if (found_number != numbers.end()) {
+      parameter.carried[static_cast<std::size_t>(found_number - numbers.begin())] = number();
     } else if (field == "step") {
-      check<ShapeError>(tensor.numel() == 1, "optimizer: '", key, "': expected one number, found shape ",
-                        to_string(tensor.sizes()));
-      parameter.calls = static_cast<std::int64_t>(tensor.item<double>());
-      report.kept.push_back(key);
+      parameter.calls = static_cast<std::int64_t>(number());
     } else {
       report.extra.push_back(key);
     }
@@ -347,7 +353,11 @@ inline LoadReport RuleOptimizer::load_state(std::map<std::string, Tensor> const&
         report.missing.push_back(detail::state_key(name, layout_.names[k]));
       }
     }
-    if (!state.contains(detail::state_key(name, "step"))) report.missing.push_back(detail::state_key(name, "step"));
+    auto const miss = [&](std::string_view number) {
+      if (auto key = detail::state_key(name, number); !state.contains(key)) report.missing.push_back(std::move(key));
+    };
+    std::ranges::for_each(passes_->carried(), miss);
+    miss("step");
   }
   states_ = std::move(loaded);
   order_.clear();

@@ -31,6 +31,7 @@ struct Call {
   double factor = 1;       ///< the schedule's factor, rate / initial rate; 1 where the initial rate is 0
   double norm = 0;         ///< the global norm of the gradients; measured where a stage asks for it
   Multipliers multipliers{};
+  double loss_scale = 1;   ///< the factor that gradients still have
 };
 
 /// What the stages of a pipe hand on, for one element, one vector or one tensor.
@@ -79,7 +80,15 @@ enum class Place { before_recipe, in_recipe, after_recipe };
 //   has no single pass over memory, and refuses parameters cut over ranks.
 // * `field_shape(k, weight)`, for a stage of whole tensors, is the shape of its field k for a weight of a shape
 //   (optim/field_shape.hpp); `static constexpr Dimensions dimensions{2, 2};` refuses weights with fewer or more dimensions.
-// * `check_place<place, first>()` holds a static_assert on where the stage stands.
+// * `fields_start_at_weight = true`: its fields start as copies of the weight instead of zeros.
+// * `using carried = Fields<"weight_sum">` names uniform numbers that it carries from call to call, zero at first and
+//   saved with the state. It then has `coefficients(call, carried)`, which reads and changes them in an array.
+// * `after_apply = true`: it runs when the weight has moved, and stands behind everything that moves it.
+// * `gives_evaluation_weights = true`: by `evaluation_weight(weight, fields ...)`, generic over V, it says which
+//   weights the model is to be judged by.
+// * `phase_boundary = true`: it needs all gradients before the first parameter moves, as the norm of all does.
+// * `check_place<place, first>()` holds a static_assert on where the stage stands; `first`: before it there is nothing
+//   but stages with `leads = true`, which have one number each, a factor on gradients.
 // * `check_in_rule<Rule>()` holds a static_assert on the whole rule.
 // * `name()` is the stage with its settings, in a line.
 

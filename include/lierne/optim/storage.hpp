@@ -67,6 +67,7 @@ struct StoredFields {
   using pipe_role = StageRole;
 
   static constexpr bool passive = true;
+  static constexpr bool stores = true;
 
   StoredAs as;
 
@@ -92,6 +93,7 @@ struct StoredWeights {
   using pipe_role = StageRole;
 
   static constexpr bool passive = true;
+  static constexpr bool stores = true;
 
   StoredAs as;
 

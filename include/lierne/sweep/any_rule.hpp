@@ -150,7 +150,9 @@ LIERNE_INLINE std::uint64_t AnyRule::fingerprint(std::int64_t steps) const {
   std::vector<double> numbers(passes->number_count());
   for (std::int64_t calls : {0, 1, 10, 1000}) {
     for (double factor : {1.0, 0.5}) {
-      passes->write_numbers({.calls = calls, .rate = factor * chain.rate, .factor = factor, .norm = 2}, numbers.data());
+      std::vector<double> carried(passes->carried().size());
+      passes->write_numbers({.calls = calls, .rate = factor * chain.rate, .factor = factor, .norm = 2}, numbers.data(),
+                            carried.data());
       for (double number : numbers) mix(number);
     }
   }

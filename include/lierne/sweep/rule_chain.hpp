@@ -40,8 +40,9 @@ struct RuleChain {
 
   /// The rule in one line, as `name(rule)` says it.
   std::string name() const;
-  /// Checks what the compiler checks of a typed rule. Errors: `ArgumentError` for two fields of one name, or a
-  /// `clip_norm` that is not first.
+  /// Checks what the compiler checks of a typed rule. Errors: `ArgumentError` for two fields of one name, a
+  /// `clip_norm` that is not first, a stage behind one that looks at the moved weight, two that give evaluation
+  /// weights.
   void check_places() const;
 };
 
@@ -54,8 +55,9 @@ namespace detail {
 
 // Not inlined: a sweep of many rules calls it many times with few types.
 template <Stage S>
-[[gnu::noinline]] void append_stage(RuleChain& chain, S const& stage, std::span<std::string_view const> fields) {
-  chain.append(std::make_unique<StagePassOf<S> const>(stage, fields));
+[[gnu::noinline]] void append_stage(RuleChain& chain, S const& stage, std::span<std::string_view const> fields,
+                                    std::span<std::string_view const> carried) {
+  chain.append(std::make_unique<StagePassOf<S> const>(stage, fields, carried));
 }
 
 template <Stage Node>
@@ -68,9 +70,9 @@ template <Stage Node>
     append_stages(chain, node.body);
     chain.end_recipe();
   } else if constexpr (is_labelled<Node>) {
-    append_stage(chain, node.stage, field_names<Node>());
+    append_stage(chain, node.stage, field_names<Node>(), carried_names<Node>());
   } else {
-    append_stage(chain, node, field_names<Node>());
+    append_stage(chain, node, field_names<Node>(), carried_names<Node>());
   }
 }
 
@@ -120,10 +122,26 @@ LIERNE_INLINE std::string RuleChain::name() const {
 
 LIERNE_INLINE void RuleChain::check_places() const {
   std::vector<std::string_view> fields;
+  detail::StageTraits before{.moves = false};
+  bool leads = true;
   for (auto const& entry : entries) {
     if (!entry.stage) continue;
-    check(!entry.stage->largest_norm() || entry.stage == entries.front().stage,
+    auto const traits = entry.stage->traits();
+    bool const leading = traits.accumulates || traits.unscales;
+    check(!entry.stage->largest_norm() || leads,
           "clip_norm: it must be the first stage of a rule, found '", name(), "'");
+    check(!leading || leads, "accumulate, unscale: they must stand at the beginning of a rule, found '", name(), "'");
+    leads = leads && leading;
+    before = joined(before, traits);
+    constexpr char const* faults[] = {"",
+                                      "a stage that looks at the moved weight must stand behind all that move it",
+                                      "schedule_free must be the last stage that moves anything",
+                                      "beside schedule_free a decay would move one of its points alone",
+                                      "two stages say by which weights the model is judged",
+                                      "accumulate and unscale may stand in it once",
+                                      "ema and schedule_free do not go with store and weights_in"};
+    check(before.fault == detail::OrderFault::none, "rule: ", faults[static_cast<std::size_t>(before.fault)], ", found '",
+          name(), "'");
     for (auto field : entry.stage->fields()) {
       check(std::ranges::find(fields, field) == fields.end(), "rule: two stages keep a field '", field, "' in '", name(),
             "' (label one of the stages: ln::labelled<\"slow\">(stage))");
@@ -137,9 +155,13 @@ namespace detail {
 class ChainPasses final : public Passes {
  public:
   explicit ChainPasses(RuleChain const& chain) : name_(chain.name()), rate_(chain.rate), entries_(chain.entries) {
-    entries_.push_back({.stage = std::make_shared<StagePassOf<Apply> const>(Apply{}, field_names<Apply>())});
+    auto last = entries_.end();
+    while (last != entries_.begin() && (last - 1)->stage && !(last - 1)->stage->traits().moves) --last;
+    entries_.insert(last, {.stage = std::make_shared<StagePassOf<Apply> const>(Apply{}, field_names<Apply>())});
     for (auto const& entry : entries_) {
       if (!entry.stage) continue;
+      carried_.insert(carried_.end(), entry.stage->carried().begin(), entry.stage->carried().end());
+      starts_.insert(starts_.end(), entry.stage->fields().size(), entry.stage->starts_at_weight());
       numbers_ += entry.stage->number_count();
       fields_.insert(fields_.end(), entry.stage->fields().begin(), entry.stage->fields().end());
     }
@@ -179,14 +201,44 @@ class ChainPasses final : public Passes {
   std::span<std::string_view const> fields() const override { return fields_; }
   std::size_t number_count() const override { return numbers_; }
   std::optional<double> largest_norm() const override {
-    return entries_.front().stage ? entries_.front().stage->largest_norm() : std::nullopt;
+    for (auto const& entry : entries_) {
+      if (entry.stage && entry.stage->largest_norm()) return entry.stage->largest_norm();
+    }
+    return std::nullopt;
   }
-  void write_numbers(Call<> const& call, double* out) const override {
+  bool phase_boundary() const override {
+    auto const needs_all = [](auto const& entry) { return entry.stage && entry.stage->traits().phase_boundary; };
+    return std::ranges::any_of(entries_, needs_all);
+  }
+  int accumulates() const override {
+    int calls = 0;
+    for (auto const& entry : entries_) calls = std::max(calls, entry.stage ? entry.stage->accumulates() : 0);
+    return calls;
+  }
+  bool unscales() const override {
+    return std::ranges::any_of(entries_, [](auto const& entry) { return entry.stage && entry.stage->traits().unscales; });
+  }
+  std::span<std::string_view const> carried() const override { return carried_; }
+  void write_numbers(Call<> const& call, double* out, double* carried = nullptr) const override {
     for (auto const& entry : entries_) {
       if (!entry.stage) continue;
-      entry.stage->write_numbers(call, out);
+      entry.stage->write_numbers(call, out, carried);
       out += entry.stage->number_count();
+      carried += entry.stage->carried().size();
     }
+  }
+  bool starts_at_weight(std::size_t field) const override { return starts_[field]; }
+  bool gives_evaluation_weights() const override {
+    auto const judges = [](auto const& entry) { return entry.stage && entry.stage->traits().gives_evaluation_weights; };
+    return std::ranges::any_of(entries_, judges);
+  }
+  TensorValue evaluation_weight(TensorValue const& weight, TensorValue const* fields) const override {
+    for (auto const& entry : entries_) {
+      if (!entry.stage) continue;
+      if (entry.stage->traits().gives_evaluation_weights) return entry.stage->evaluation_weight(weight, fields);
+      fields += entry.stage->fields().size();
+    }
+    return weight;
   }
 
   void run(Stretch<float> const& stretch) const override { run_blocks(stretch); }
@@ -248,7 +300,8 @@ class ChainPasses final : public Passes {
   double rate_;
   std::vector<RuleChain::Entry> entries_;
   std::size_t numbers_ = 0;
-  std::vector<std::string_view> fields_;
+  std::vector<std::string_view> fields_, carried_;
+  std::vector<bool> starts_;
   RuleStorage storage_;
 };
 

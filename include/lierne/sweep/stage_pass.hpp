@@ -42,9 +42,15 @@ class StagePass {
   /// The shape of one of its fields, and how many dimensions a weight may have.
   virtual Shape field_shape(std::size_t field, Shape const& weight) const = 0;
   virtual Dimensions dimensions() const = 0;
-  virtual void write_numbers(Call<> const& call, double* out) const = 0;
   /// Writes what it says of the storage of the rule with these fields, if it says anything.
   virtual void write_storage(std::span<std::string_view const> fields, RuleStorage& storage) const = 0;
+  virtual void write_numbers(Call<> const& call, double* out, double* carried = nullptr) const = 0;
+  virtual std::span<std::string_view const> carried() const = 0;
+  virtual detail::StageTraits traits() const = 0;
+  /// The calls of `accumulate`, else 0.
+  virtual int accumulates() const = 0;
+  virtual bool starts_at_weight() const = 0;
+  virtual TensorValue evaluation_weight(TensorValue const& weight, TensorValue const* fields) const = 0;
 
   virtual void run(StageBlock<float> const& block) const = 0;
   virtual void run(StageBlock<double> const& block) const = 0;
@@ -95,29 +101,39 @@ template <Stage S>
 template <Stage S>
 class StagePassOf final : public StagePass {
  public:
-  /// `fields`: the names under which the rule keeps the stage's fields.
-  StagePassOf(S const& stage, std::span<std::string_view const> fields) : stage_(stage), fields_(fields) {}
+  /// The names under which the rule keeps the stage's fields and carried numbers.
+  StagePassOf(S const& stage, std::span<std::string_view const> fields, std::span<std::string_view const> carried = {})
+      : stage_(stage), fields_(fields), carried_(carried) {}
 
   std::string name() const override { return lierne::name(stage_); }
   std::span<std::string_view const> fields() const override { return fields_; }
   std::size_t number_count() const override { return Layout<S>::numbers; }
   bool gate() const override { return Gate<S>; }
   std::optional<double> largest_norm() const override {
-    if constexpr (PhaseBoundary<S>) {
-      return stage_.largest;
-    } else {
-      return std::nullopt;
-    }
+    auto const* const clip = detail::find_stage<ClipNorm>(stage_);
+    return clip != nullptr ? std::optional(clip->largest) : std::nullopt;
   }
   bool whole_tensor() const override { return runs_on_whole_tensors<S>; }
   Shape field_shape(std::size_t field, Shape const& weight) const override {
     return lierne::field_shape(stage_, static_cast<int>(field), weight);
   }
   Dimensions dimensions() const override { return dimensions_of<S>; }
-  void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(stage_, call, out); }
   void write_storage([[maybe_unused]] std::span<std::string_view const> fields,
                      [[maybe_unused]] RuleStorage& storage) const override {
     if constexpr (requires { stage_.write_storage(fields, storage); }) stage_.write_storage(fields, storage);
+  }
+  void write_numbers(Call<> const& call, double* out, double* carried = nullptr) const override {
+    lierne::write_numbers(stage_, call, out, carried);
+  }
+  std::span<std::string_view const> carried() const override { return carried_; }
+  bool starts_at_weight() const override { return fields_that_start_at_weight<S>()[0]; }
+  detail::StageTraits traits() const override { return detail::traits<S>; }
+  int accumulates() const override {
+    auto const* const stage = detail::find_stage<Accumulate>(stage_);
+    return stage != nullptr ? stage->calls : 0;
+  }
+  TensorValue evaluation_weight(TensorValue const& weight, TensorValue const* fields) const override {
+    return lierne::evaluation_weight(stage_, weight, fields);
   }
 
   void run(StageBlock<float> const& block) const override {
@@ -140,7 +156,7 @@ class StagePassOf final : public StagePass {
 
  private:
   [[no_unique_address]] S stage_;
-  std::span<std::string_view const> fields_;
+  std::span<std::string_view const> fields_, carried_;
 };
 
 }  // namespace lierne

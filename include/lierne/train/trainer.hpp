@@ -179,6 +179,7 @@ LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std
 
 LIERNE_INLINE ValidationMetrics Trainer::validate(Batches const& batches, std::int64_t step) {
   NoGrad guard;
+  EvaluationWeights const judged(*optimizer_, slots_);
   Clock clock;
   double nats = 0, tokens = 0, bytes = 0;
   for (std::int64_t i = 0; i < batches.validation_size(); ++i) {
@@ -235,6 +236,7 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
   }
   if (has_validation) validate_now(steps);
   if (options_.sample > 0 && mesh_.world() == 1 && !options_.quiet) {
+    EvaluationWeights const judged(*optimizer_, slots_);
     SampleOptions const drawn{.tokens = options_.sample, .context = batches.length()};
     std::printf("\nsample:\n%s\n\n", sample(*model_, batches.tokenizer(), drawn).c_str());
   }

@@ -44,7 +44,7 @@ template <class Node, class T>
 void compare(Node const& rule, std::int64_t calls) {
   using Whole = Applied<Node>;
   std::array<double, Layout<Whole>::numbers> exact;
-  write_numbers(Whole{rule, {}}, Call<>{.calls = calls, .rate = 0.01, .factor = 0.5, .norm = 3}, exact.data());
+  write_numbers(applied(rule), Call<>{.calls = calls, .rate = 0.01, .factor = 0.5, .norm = 3}, exact.data());
   std::array<T, Layout<Whole>::numbers> numbers;
   std::copy(exact.begin(), exact.end(), numbers.begin());
 

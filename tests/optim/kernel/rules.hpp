@@ -8,6 +8,7 @@
 #include "lierne/optim/adamw.hpp"
 #include "lierne/optim/adopt.hpp"
 #include "lierne/optim/decay.hpp"
+#include "lierne/optim/ema.hpp"
 #include "lierne/optim/maximize.hpp"
 #include "lierne/optim/qhadamw.hpp"
 #include "lierne/optim/rule.hpp"
@@ -22,6 +23,7 @@ void for_each_rule(Visit&& visit) {
   visit(qhadamw({.rate = 0.01}) | decay(0.01, times_schedule));
   visit(adopt({.rate = 0.01}) | decay(0.1, times_rate));
   visit(qhadopt({.rate = 0.01}, no_bound));
+  visit(adopt({.rate = 0.01}) | decay(0.01, independent) | ema(0.75));
   visit(recipe("mine", 0.01, labelled<"fast">(momentum({.beta = 0.5})) | normalise<Epsilon::floor>() | quasi_hyperbolic<Bias::kept>()));
 }
 

@@ -64,6 +64,7 @@ using CudaTableOf = CudaTable<T, Layout<Node>::fields, Layout<Node>::numbers>;
 struct CudaCalls {
   std::int64_t* calls;  ///< finished ones; grows by one with each step
   Multipliers multipliers;
+  double* carried = nullptr;  ///< the rule's carried numbers, on the device
 };
 
 /// The argument of a launch that writes numbers. The rule travels as bytes: nvcc cannot spell the types of all rules.
@@ -153,7 +154,7 @@ constexpr void write_cuda_numbers(CudaNumbersTable<sizeof(Node)> const& table, s
                     .multipliers = entry.multipliers};
   constexpr int number_count = Layout<Node>::numbers;
   double numbers[number_count + 1];
-  write_numbers(*reinterpret_cast<Node const*>(table.rule), call, numbers);
+  write_numbers(*reinterpret_cast<Node const*>(table.rule), call, numbers, entry.carried);
   T* const row = static_cast<T*>(table.numbers) + index * number_count;
   for (int k = 0; k < number_count; ++k) row[k] = static_cast<T>(numbers[k]);
   *entry.calls = call.calls + 1;

@@ -2,6 +2,9 @@
 // The drivers of a measured step: the fused pass with sums taken block by block, and the loop path with ATen's.
 #pragma once
 
+#include <functional>
+#include <numeric>
+
 #include "lierne/optim/kernel/eager.hpp"
 #include "lierne/optim/kernel/monitor_sums.hpp"
 
@@ -27,9 +30,10 @@ struct MonitoredFields {
 
 namespace detail {
 
-// The factor that the rule's first stage puts on gradients.
+// The factor that the rule's leading stages put on gradients.
 inline double gradient_scale(Passes const& passes, double const* numbers) {
-  return passes.largest_norm() ? numbers[0] : 1;
+  int const leading = (passes.accumulates() > 0) + passes.unscales() + passes.largest_norm().has_value();
+  return std::accumulate(numbers, numbers + leading, 1.0, std::multiplies<>{});
 }
 
 template <class T>

@@ -42,8 +42,22 @@ class Passes {
   virtual std::size_t number_count() const = 0;
   /// The norm above which gradients are clipped, where the rule clips.
   virtual std::optional<double> largest_norm() const = 0;
-  /// Writes the uniform numbers of a call.
-  virtual void write_numbers(Call<> const& call, double* out) const = 0;
+  /// The numbers that a parameter carries from call to call.
+  virtual std::span<std::string_view const> carried() const { return {}; }
+  /// Whether a stage needs all gradients before the first parameter moves.
+  virtual bool phase_boundary() const = 0;
+  /// The calls to one step of a rule with `accumulate`, else 0; and whether it has `unscale`.
+  virtual int accumulates() const { return 0; }
+  virtual bool unscales() const { return false; }
+  /// Writes the uniform numbers of a call; `carried` become those of the next.
+  virtual void write_numbers(Call<> const& call, double* out, double* carried = nullptr) const = 0;
+  /// Whether a field starts as a copy of the weight, instead of zeros.
+  virtual bool starts_at_weight(std::size_t /*field*/) const { return false; }
+  /// Whether the rule has weights of its own to judge a model by, and which.
+  virtual bool gives_evaluation_weights() const { return false; }
+  virtual TensorValue evaluation_weight(TensorValue const& weight, TensorValue const* /*fields*/) const {
+    return weight;
+  }
 
   /// How fields and weights are stored between steps; empty where the rule does not say.
   virtual RuleStorage storage() const { return {}; }
@@ -82,26 +96,37 @@ class PassesOf : public Passes {
   static_assert(Layout<Node>::fields <= most_fields, "bind: a rule may keep at most 16 fields (split it)");
 
  public:
-  explicit PassesOf(Node const& rule) : whole_{rule, {}} {}
+  explicit PassesOf(Node const& rule) : rule_(rule), whole_(applied(rule)) {}
 
-  std::string name() const override { return lierne::name(whole_.left); }
+  std::string name() const override { return lierne::name(rule_); }
   std::type_info const& type() const override { return typeid(Node); }
   void const* whole() const override { return &whole_; }
-  double initial_rate() const override { return lierne::initial_rate(whole_.left); }
+  double initial_rate() const override { return lierne::initial_rate(rule_); }
   std::span<std::string_view const> fields() const override { return field_names<Node>(); }
   std::size_t number_count() const override { return Layout<Whole>::numbers; }
   std::optional<double> largest_norm() const override {
-    if constexpr (PhaseBoundary<std::remove_cvref_t<decltype(first_stage(whole_.left))>>) {
-      return first_stage(whole_.left).largest;
-    } else {
-      return std::nullopt;
-    }
+    auto const* const clip = detail::find_stage<ClipNorm>(rule_);
+    return clip != nullptr ? std::optional(clip->largest) : std::nullopt;
   }
-  void write_numbers(Call<> const& call, double* out) const override { lierne::write_numbers(whole_, call, out); }
+  bool phase_boundary() const override { return detail::traits<Node>.phase_boundary; }
+  int accumulates() const override {
+    auto const* const stage = detail::find_stage<Accumulate>(rule_);
+    return stage != nullptr ? stage->calls : 0;
+  }
+  bool unscales() const override { return detail::traits<Node>.unscales; }
+  std::span<std::string_view const> carried() const override { return carried_names<Node>(); }
+  void write_numbers(Call<> const& call, double* out, double* carried = nullptr) const override {
+    lierne::write_numbers(whole_, call, out, carried);
+  }
+  bool starts_at_weight(std::size_t field) const override { return fields_that_start_at_weight<Node>()[field]; }
+  bool gives_evaluation_weights() const override { return detail::traits<Node>.gives_evaluation_weights; }
+  TensorValue evaluation_weight(TensorValue const& weight, TensorValue const* fields) const override {
+    return lierne::evaluation_weight(rule_, weight, fields);
+  }
 
   RuleStorage storage() const override {
     if constexpr (detail::has_storage<Node>) {
-      return detail::storage_of(whole_.left, fields());
+      return detail::storage_of(rule_, fields());
     } else {
       return {};
     }
@@ -109,7 +134,7 @@ class PassesOf : public Passes {
   bool whole_tensors() const override { return runs_on_whole_tensors<Node>; }
   Shape field_shape(std::size_t field, Shape const& weight) const override {
     if constexpr (runs_on_whole_tensors<Node>) {
-      return lierne::field_shape(whole_.left, static_cast<int>(field), weight);
+      return lierne::field_shape(rule_, static_cast<int>(field), weight);
     } else {
       return weight;
     }
@@ -139,6 +164,7 @@ class PassesOf : public Passes {
   }
 
  protected:
+  Node rule_;
   Whole whole_;
 };
 

@@ -100,7 +100,9 @@ class PhasePass final : public Passes {
   std::span<std::string_view const> fields() const override { return field_names<Node>(); }
   std::size_t number_count() const override { return Layout<Node>::numbers; }
   std::optional<double> largest_norm() const override { return std::nullopt; }
-  void write_numbers(Call<> const&, double*) const override {}  // the rule's own are written by the rule
+  // The rule's own are written by the rule.
+  void write_numbers(Call<> const&, double*, double* /*carried*/ = nullptr) const override {}
+  bool phase_boundary() const override { return false; }
   void run(Stretch<float> const& stretch) const override { run_vectors<Node>(stretch); }
   void run(Stretch<double> const& stretch) const override { run_packs<Node>(stretch); }
   void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const override {
