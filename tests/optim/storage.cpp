@@ -157,17 +157,17 @@ TEST_CASE("a master is the weight of the plain rule bit for bit, on every path a
 
 TEST_CASE("rules of whole tensors store their fields too") {
   for (auto const path : paths) {
-    auto const run = [&](auto const& rule, Dtype dtype) {
+    auto const run = [&](auto const& rule) {
       auto const optimizer = bind(rule, path);
-      std::vector<Slot> slots{{.name = "w", .weight = start({40, 300}, dtype)}};
+      std::vector<Slot> slots{{.name = "w", .weight = start({40, 300}, float32)}};
       for (int k = 0; k < 10; ++k) {
         slots[0].weight.mutable_grad() = (start({40, 300}, float32) * 30 + k).sin();
         optimizer->step(slots, {.step = k});
       }
-      return std::pair(slots[0].weight.to(float32), optimizer->state().at("optim.state.w.momentum_buffer"));
+      return std::pair(slots[0].weight, optimizer->state().at("optim.state.w.momentum_buffer"));
     };
-    auto const plain = run(muon(), float32);
-    auto const stored = run(muon() | store<"momentum_buffer">(eight_bit_blocks) | weights_in(bf16_stochastic), bfloat16);
+    auto const plain = run(muon());
+    auto const stored = run(muon() | store<"momentum_buffer">(eight_bit_blocks));
     CHECK((stored.second.scalar_type() == at::kByte));
     auto const moved = (plain.first - start({40, 300}, float32)).norm().item<double>();
     CHECK((plain.first - stored.first).norm().item<double>() <= 0.3 * moved);
@@ -210,8 +210,9 @@ TEST_CASE("2000 tiny updates: nearest stands still; stochastic, Kahan and a mast
   CHECK(away.square().mean().item<double>() < 0.5 * moved.square().mean().item<double>());
 
   auto const kahan = run(rule | weights_in(bf16_kahan), bfloat16);
-  // Half a unit of the pair, 2^-17 of the weight, a step at most; about a random walk of them.
-  CHECK((kahan - exact).abs().max().item<double>() <= 4 * std::sqrt(steps) * 0x1p-17 * 2);
+  // An update is about the last bit of the pair, 2^-16, and is rounded to it: a bias, but a small part of the way.
+  CHECK((kahan - exact).abs().max().item<double>() <= 0.2 * moved.min().item<double>());
+  CHECK((kahan - exact).square().mean().item<double>() <= 0.0625 * away.square().mean().item<double>());
   auto const master = run(rule | weights_in(bf16_with_master), bfloat16);
   CHECK((master - exact).abs().max().item<double>() <= 4 * std::sqrt(steps) * 0x1p-24 * 2);
 }
@@ -366,7 +367,7 @@ TEST_CASE("gradients of bfloat16 are clipped by their norm") {
   slots[0].weight.mutable_grad() = at::full({5000}, 3.0, bfloat16);
   auto const report = optimizer->step(slots, {});
   CHECK(report.grad_norm == doctest::Approx(3 * std::sqrt(5000.0)).epsilon(1e-12));
-  CHECK(optimizer->state().at("optim.state.w.master").norm().item<double>() == doctest::Approx(1).epsilon(1e-6));
+  CHECK(optimizer->state().at("optim.state.w.master").to(float64).norm().item<double>() == doctest::Approx(1).epsilon(1e-6));
 }
 
 TEST_CASE("groups of rules with and without stored forms") {

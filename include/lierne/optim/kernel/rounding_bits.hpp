@@ -62,8 +62,9 @@ struct PhiloxLanes {
   [[gnu::target("avx2"), gnu::always_inline]] void round(__m256i const& key0, __m256i const& key1) {
     __m256i const product0 = _mm256_mul_epu32(word[0], _mm256_set1_epi64x(0xd2511f53U));
     __m256i const product1 = _mm256_mul_epu32(word[2], _mm256_set1_epi64x(0xcd9e8d57U));
-    word[0] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product1, 32), word[1]), key0);
-    word[2] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product0, 32), word[3]), key1);
+    // Two rounds overlap in what does not wait for a product.
+    word[0] = _mm256_xor_si256(_mm256_srli_epi64(product1, 32), _mm256_xor_si256(word[1], key0));
+    word[2] = _mm256_xor_si256(_mm256_srli_epi64(product0, 32), _mm256_xor_si256(word[3], key1));
     word[1] = product1;
     word[3] = product0;
   }
