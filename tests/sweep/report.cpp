@@ -78,6 +78,14 @@ TEST_CASE("rows without curves, or of one loss, still make a page") {
   CHECK(chart.find("inf") == std::string::npos);
 }
 
+TEST_CASE("ticks that lie near each other have the digits that tell them apart") {
+  std::vector<Row> one(1);
+  one[0] = {.settings = {{"rule", "a"}}, .bits_per_byte = 1, .curve = {{10, 2.004}, {20, 2.0}, {30, 2.001}}};
+  auto const page = to_html(summarise(one), "t");
+  CHECK(page.find(">2.0004</text>") != std::string::npos);
+  CHECK(page.find(">2.0002</text>") != std::string::npos);
+}
+
 TEST_CASE("losses that differ by less than an axis can show still make a page") {
   auto all = rows();
   for (auto& row : all) row.curve = {{1, 2.0}, {2, std::nextafter(2.0, 3.0)}, {3, 2.0}};

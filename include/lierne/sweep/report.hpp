@@ -100,11 +100,12 @@ inline std::string chart(Summary const& summary) {
   };
   std::string svg = message("<svg viewBox=\"0 0 ", static_cast<int>(width), " ", static_cast<int>(height),
                             "\" role=\"img\" aria-label=\"loss by step\">\n");
-  for (double tick = std::ceil(low / tick_step(high - low, 6)) * tick_step(high - low, 6); tick <= high;
-       tick += tick_step(high - low, 6)) {
+  double const apart = tick_step(high - low, 6);
+  int const digits = std::max(2, static_cast<int>(std::ceil(-std::log10(apart) - 1e-9)));
+  for (double tick = std::ceil(low / apart) * apart; tick <= high; tick += apart) {
     svg += message("<line class=\"grid\" x1=\"", fixed(left, 0), "\" x2=\"", fixed(width - right, 0), "\" y1=\"",
                    fixed(y(tick), 1), "\" y2=\"", fixed(y(tick), 1), "\"/><text x=\"", fixed(left - 6, 0), "\" y=\"",
-                   fixed(y(tick) + 4, 1), "\" text-anchor=\"end\">", fixed(tick, 2), "</text>\n");
+                   fixed(y(tick) + 4, 1), "\" text-anchor=\"end\">", fixed(tick, digits), "</text>\n");
   }
   for (double tick = 0; tick <= last_step; tick += tick_step(last_step, 8)) {
     svg += message("<text x=\"", fixed(x(tick), 1), "\" y=\"", fixed(height - 14, 0), "\" text-anchor=\"middle\">",
