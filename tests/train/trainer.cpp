@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lierne/optim/kernel/norm.hpp"
 #include "processes.hpp"
 #include "train/small.hpp"
 
