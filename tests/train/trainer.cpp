@@ -2,6 +2,7 @@
 #include "lierne/train/trainer.hpp"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lierne/optim/kernel/norm.hpp"
 #include "processes.hpp"
