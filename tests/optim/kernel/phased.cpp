@@ -59,30 +59,43 @@ std::vector<Tensor> after(Rule const& rule, Path path, Dtype dtype, bool matrice
   return all;
 }
 
+double largest(Tensor const& tensor) { return tensor.numel() == 0 ? 0 : tensor.abs().max().item<double>(); }
+
+// Whether the loop path's roots are ours: ATen leaves them to a library that may err in the last bit.
+enum class Roots { none, of_aten };
+
 template <class Rule>
-void phased_is_loop(Rule const& rule, bool matrices = false) {
+void phased_is_loop(Rule const& rule, Roots roots, bool matrices = false) {
   CAPTURE(name(rule));
   for (auto dtype : {float32, float64}) {
     auto const phased = after(rule, Path::fused, dtype, matrices), loop = after(rule, Path::loop, dtype, matrices);
     REQUIRE(phased.size() == loop.size());
-    for (std::size_t i = 0; i < loop.size(); ++i) CHECK(phased[i].equal(loop[i]));
+    for (std::size_t i = 0; i < loop.size(); ++i) {
+      CAPTURE(i);
+      if (roots == Roots::none) {
+        CHECK(phased[i].equal(loop[i]));
+      } else {
+        double const away = largest(phased[i] - loop[i]), scale = largest(loop[i]);
+        CHECK(away <= (dtype == float32 ? 5e-7 : 1e-15) * scale);
+      }
+    }
   }
 }
 
 }  // namespace
 
-TEST_CASE("phases are the loop, bit for bit") {
-  phased_is_loop(clip_norm(1) | muon({.rate = 0.1}) | decay(0.1, times_rate), true);
-  phased_is_loop(maximize() | normuon<PolarExpress<>>({.rate = 0.1}) | decay_after(0.1, times_rate), true);
-  phased_is_loop(decay(0.1, coupled) | soap({.rate = 0.1, .frequency = 2}) | decay(0.1, times_rate));
-  phased_is_loop(clip_norm(1) | recipe("c", 0.1, momentum() | normalise() | cautious()) | cautious_decay(0.1, times_rate));
-  phased_is_loop(clip_norm(1) | mars_adamw({.rate = 0.1}) | decay(0.1, times_rate));
-  phased_is_loop(recipe("c", 0.1, normalise_by_previous() | cautious<CautiousScale::count>() | momentum()) | decay(0.1, times_rate));
+TEST_CASE("phases are the loop") {
+  phased_is_loop(clip_norm(1) | muon({.rate = 0.1}) | decay(0.1, times_rate), Roots::none, true);
+  phased_is_loop(maximize() | normuon<PolarExpress<>>({.rate = 0.1}) | decay_after(0.1, times_rate), Roots::none, true);
+  phased_is_loop(decay(0.1, coupled) | soap({.rate = 0.1, .frequency = 2}) | decay(0.1, times_rate), Roots::none);
+  phased_is_loop(clip_norm(1) | recipe("c", 0.1, momentum() | normalise() | cautious()) | cautious_decay(0.1, times_rate), Roots::of_aten);
+  phased_is_loop(clip_norm(1) | mars_adamw({.rate = 0.1}) | decay(0.1, times_rate), Roots::of_aten);
+  phased_is_loop(recipe("c", 0.1, normalise_by_previous() | cautious<CautiousScale::count>() | momentum()) | decay(0.1, times_rate), Roots::of_aten);
 }
 
 TEST_CASE("stages that change everything, before and behind a stage of whole tensors that does") {
-  phased_is_loop(Everything{} | recipe("e", 0.1, Everything{} | WholeEverything{} | Everything{} | labelled<"more">(WholeEverything{})) | Everything{});
-  phased_is_loop(labelled<"first">(WholeEverything{}) | recipe("e", 0.1, WholeEverything{} | labelled<"more">(WholeEverything{}) | momentum()));
+  phased_is_loop(Everything{} | recipe("e", 0.1, Everything{} | WholeEverything{} | Everything{} | labelled<"more">(WholeEverything{})) | Everything{}, Roots::none);
+  phased_is_loop(labelled<"first">(WholeEverything{}) | recipe("e", 0.1, WholeEverything{} | labelled<"more">(WholeEverything{}) | momentum()), Roots::none);
 }
 
-TEST_CASE("a rule of stages of whole tensors alone") { phased_is_loop(recipe("w", 0.1, WholeEverything{})); }
+TEST_CASE("a rule of stages of whole tensors alone") { phased_is_loop(recipe("w", 0.1, WholeEverything{}), Roots::none); }

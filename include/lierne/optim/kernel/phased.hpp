@@ -44,7 +44,7 @@ inline void run_phases(std::span<RulePhase const> phases, ParameterStep const& s
 }  // namespace detail
 
 /// Parameter after parameter, phase after phase; scratch memory of one direction. CPU; of rules that have phases.
-/// Numerics: bit for bit those of `run_loop`.
+/// Numerics: those of `run_loop`, bit for bit but for roots of stages between: ATen's may err in the last bit, ours do not.
 inline void run_phased(Passes const& passes, std::span<ParameterStep const> steps) {
   for (auto const& step : steps) detail::run_phases(*passes.phases(), step);
 }
