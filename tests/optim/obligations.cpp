@@ -66,6 +66,7 @@ void each(Body const& body) {
   test::for_each_recipe(named);
   shape = {7, 5};
   test::for_each_matrix_recipe(named);
+  shape = {37};
 }
 
 }  // namespace

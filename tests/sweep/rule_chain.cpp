@@ -31,7 +31,7 @@ TEST_CASE("a chain of erased stages is the rule, bit for bit, on every path") {
 
 TEST_CASE("a chain keeps fields of other shapes, and takes the same weights") {
   auto const rule = maximize() | normuon({.rate = 0.1}) | decay(0.1, times_rate);
-  auto const typed = bind(rule), erased = make_optimizer(make_passes(rule_chain(rule)), Schedule{}, Path::fused);
+  auto const typed = bind(rule, Path::loop), erased = make_optimizer(make_passes(rule_chain(rule)), Schedule{}, Path::fused);
   auto const matrix = at::sin(at::arange(15)).view({5, 3});
   std::vector<Slot> const a{{.name = "w", .weight = matrix.clone()}}, b{{.name = "w", .weight = matrix.clone()}};
   for (int k = 0; k < 4; ++k) {

@@ -48,7 +48,8 @@ struct RuleChain {
 
 /// The passes of a chain: all stages run over a few hundred elements in the cache, then over the next, so that memory is
 /// read and written once, as by the rule's own pass.
-/// Numerics: bit for bit those of the rule's own passes, on every path.
+/// Numerics: bit for bit those of the rule's own passes, on every path; with a stage of whole tensors (Muon, SOAP), those
+/// of its loop path.
 std::unique_ptr<Passes const> make_passes(RuleChain const& chain);
 
 namespace detail {
