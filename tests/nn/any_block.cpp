@@ -107,7 +107,7 @@ TEST_CASE("a tensor degree makes another type, an equal record of another decode
 
 TEST_CASE("the last norm is the first layer's") {
   constexpr auto spec = with(mixed<3>, every<2>(RmsNorm{.epsilon = 4}, RmsNorm{.epsilon = 0}));
-  auto const norm = make_last_norm<spec, 1>();
+  auto const norm = make_stream_norm<spec, 1>();
   walk(*norm, [](std::string const& name, Parameter& p) {
     CHECK(name == "weight");
     p.materialised = at::ones({16});

@@ -91,7 +91,7 @@ Sequence sequence_of(std::int64_t length, Dtype dtype) {
 
 template <class Layer>
 std::map<std::string, Tensor> gradients(Dtype dtype, bool differences) {
-  auto layer = Layer::make(0.1);
+  auto layer = Layer::make(Initial::truncated_normal(0.1));
   auto leaves = alone::ready(layer, dtype);
   leaves["x"] = alone::normal({2, 5, 16}, 1).to(dtype).requires_grad_();
   auto const by = alone::normal({2, 5, 16}, 2).to(dtype);
@@ -110,13 +110,13 @@ void equals_loops() {
   using Layer = AttentionLayer<record<heads, keys, Position>>;
   CAPTURE(heads);
   CAPTURE(keys);
-  auto layer = Layer::make(0.1);
+  auto layer = Layer::make(Initial::truncated_normal(0.1));
   auto const leaves = alone::ready(layer, float64);
   auto const x = alone::normal({2, 9, 16}, 1);
   auto const expected = naive(x, leaves, heads, keys, std::same_as<Position, Rope>);
   CHECK(alone::relative(layer(x, sequence_of<Layer>(9, float64)), expected) <= 1e-14);
 
-  auto single = Layer::make(0.1);
+  auto single = Layer::make(Initial::truncated_normal(0.1));
   alone::ready(single, float32);
   CHECK(alone::relative(single(x.to(float32), sequence_of<Layer>(9, float32)), expected) <= 2e-6);
 }
@@ -147,9 +147,9 @@ TEST_CASE("its gradients are those of finite differences, in float32 too") {
 }
 
 TEST_CASE("shared keys are repeated keys") {
-  auto grouped = Grouped::make(0.1);
+  auto grouped = Grouped::make(Initial::truncated_normal(0.1));
   alone::ready(grouped, float64);
-  auto whole = Whole::make(0.1);
+  auto whole = Whole::make(Initial::truncated_normal(0.1));
   alone::ready(whole, float64);
   auto const repeat = [](Tensor const& w) { return w.view({2, 1, 4, 16}).expand({2, 2, 4, 16}).reshape({16, 16}); };
   whole.wq.weight.materialised = grouped.wq.weight.materialised;
@@ -163,7 +163,7 @@ TEST_CASE("shared keys are repeated keys") {
 
 TEST_CASE("no token sees a later one") {
   for (auto const dtype : {float32, float64}) {
-    auto layer = Grouped::make(0.1);
+    auto layer = Grouped::make(Initial::truncated_normal(0.1));
     alone::ready(layer, dtype);
     auto const x = alone::normal({1, 9, 16}, 1).to(dtype);
     auto changed = x.clone();
@@ -176,14 +176,14 @@ TEST_CASE("no token sees a later one") {
 }
 
 TEST_CASE("a single token sees itself alone") {
-  auto layer = Grouped::make(0.1);
+  auto layer = Grouped::make(Initial::truncated_normal(0.1));
   auto const leaves = alone::ready(layer, float64);
   auto const x = alone::normal({3, 1, 16}, 1);
   CHECK(alone::relative(layer(x, sequence_of<Grouped>(1, float64)), naive(x, leaves, 4, 2, true)) <= 1e-14);
 }
 
 TEST_CASE("which values it starts from and how it is cut") {
-  auto const layer = Grouped::make(0.005);
+  auto const layer = Grouped::make(Initial::truncated_normal(0.005));
   for (auto const* linear : {&layer.wq, &layer.wk, &layer.wv}) {
     CHECK(linear->weight.initial.deviation == 0.02);
     CHECK(linear->weight.initial.high == 2);

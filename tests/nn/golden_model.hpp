@@ -24,6 +24,18 @@ inline constexpr auto gqa_scaled =
 /// llama3_gqa_scaled_f64: the same kind at width 48, in float64.
 inline constexpr auto gqa_scaled_f64 = with(gqa_scaled, field<"width">(48), Float64{});
 
+/// mup_untied: CompleteP at twice the base's width and depth, an embedding norm, perturbed weights.
+inline constexpr Decoder mup_untied{.layers = 3,
+                                    .width = 64,
+                                    .vocab = 128,
+                                    .mixer = Attention{.heads = 4, .kv_heads = 2},
+                                    .channel = SwiGlu{.multiple_of = 16},
+                                    .scaling = MuP{.base_width = 32, .base_layers = 1.5},
+                                    .embedding_norm = true};
+
+/// mup_tied: the same with every norm that a record can have and the output tied to the embedding; plain first values.
+inline constexpr auto mup_tied = with(mup_untied, field<"tied">(true), field<"peri_norm">(true));
+
 inline std::string path(std::string const& name) { return LIERNE_GOLDEN "/" + name + ".safetensors"; }
 
 /// Copies this process's box of each of the file's tensors `prefix + name` into the model.

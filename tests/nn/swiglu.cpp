@@ -42,13 +42,13 @@ static_assert(std::is_same_v<Layer::output, Partial>);
 static_assert(Layer::hidden == 10);
 
 TEST_CASE("the layer equals loops in double") {
-  auto layer = Layer::make(0.1);
+  auto layer = Layer::make(Initial::truncated_normal(0.1));
   auto const leaves = alone::ready(layer, float64);
   auto const x = alone::normal({2, 3, 6}, 1);
   auto const expected = naive(x, leaves);
   CHECK(alone::relative(layer(x), expected) <= 1e-14);
 
-  auto single = Layer::make(0.1);
+  auto single = Layer::make(Initial::truncated_normal(0.1));
   alone::ready(single, float32);
   CHECK(alone::relative(single(x.to(float32)), expected) <= 5e-7);
 }
@@ -56,7 +56,7 @@ TEST_CASE("the layer equals loops in double") {
 TEST_CASE("its gradients are those of finite differences, in float32 too") {
   auto const by = alone::normal({2, 3, 6}, 2);
   auto const run = [&](Dtype dtype, bool differences) {
-    auto layer = Layer::make(0.1);
+    auto layer = Layer::make(Initial::truncated_normal(0.1));
     auto leaves = alone::ready(layer, dtype);
     leaves["x"] = alone::normal({2, 3, 6}, 1).to(dtype).requires_grad_();
     auto const loss = [&] { return (layer(leaves["x"]).square() * by.to(dtype)).sum(); };
@@ -72,9 +72,9 @@ TEST_CASE("its gradients are those of finite differences, in float32 too") {
 }
 
 TEST_CASE("w1 is the gate") {
-  auto layer = Layer::make(0.1);
+  auto layer = Layer::make(Initial::truncated_normal(0.1));
   auto const leaves = alone::ready(layer, float64);
-  auto swapped = Layer::make(0.1);
+  auto swapped = Layer::make(Initial::truncated_normal(0.1));
   alone::ready(swapped, float64);
   std::swap(swapped.w1.weight.materialised, swapped.w3.weight.materialised);
   auto const x = alone::normal({2, 3, 6}, 1);
@@ -82,7 +82,7 @@ TEST_CASE("w1 is the gate") {
 }
 
 TEST_CASE("which values it starts from and how it is cut") {
-  auto const layer = Layer::make(0.005);
+  auto const layer = Layer::make(Initial::truncated_normal(0.005));
   CHECK(layer.w1.weight.initial.deviation == 0.02);
   CHECK(layer.w2.weight.initial.deviation == 0.005);
   CHECK(layer.w3.weight.initial.deviation == 0.005);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lierne/optim/optim.hpp"
+#include "lierne/spec/with.hpp"
 
 using namespace lierne;
 
@@ -74,6 +75,17 @@ TEST_CASE("decay per step of a hidden matrix is that of the base model, in both 
         doctest::Approx(1e-3).epsilon(1e-12));
   CHECK(shrinks(scheduled(adamw({.rate = 0.01}) | decay(0.005, times_schedule), full, mup_groups(times_schedule, size))) ==
         doctest::Approx(0.005).epsilon(1e-12));
+}
+
+TEST_CASE("a record says its own width and depth") {
+  constexpr Decoder spec{.layers = 6, .width = 96, .vocab = 8, .scaling = MuP{.base_width = 24, .base_layers = 2, .exponent = 0.5}};
+  auto const same = [](Groups const& a, Groups const& b) {
+    REQUIRE(a.all.size() == b.all.size());
+    for (std::size_t i = 0; i < a.all.size(); ++i) CHECK((a.all[i].multipliers == b.all[i].multipliers));
+  };
+  same(mup_groups(times_rate, spec).groups, mup_groups(times_rate, {.width = 4, .depth = 3, .exponent = 0.5}).groups);
+  same(mup_groups(times_rate, with(spec, MuP{.base_width = 24}), MupEpsilon::kept).groups,
+       mup_groups(times_rate, {.width = 4, .scales_depth = false, .epsilon = MupEpsilon::kept}).groups);
 }
 
 TEST_CASE("a base model needs no table") {

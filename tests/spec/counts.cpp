@@ -33,6 +33,13 @@ static_assert(flops_per_token(tiny, 10) == 6.0 * (count.total() - 6400) + 12.0 *
 constexpr Decoder debugmodel{.layers = 6, .width = 256, .vocab = 2048, .mixer = Attention{.heads = 16}};
 static_assert(parameters(debugmodel).total() == 6'163'712 && flops_per_token(debugmodel, 2048) == 71'585'280);
 
+// A tied output is a product without weights of its own; norms around each branch and behind the embedding.
+constexpr auto tied = with(tiny, field<"tied">(true));
+static_assert(parameters(tied).output == 0 && parameters(tied).total() == count.total() - 6400);
+static_assert(flops_per_token(tied, 10) == flops_per_token(tiny, 10));
+static_assert(parameters(with(tiny, field<"peri_norm">(true))).norm == 64 + 3 * 4 * 64);
+static_assert(parameters(with(tiny, field<"embedding_norm">(true))).norm == count.norm + 64);
+
 // Pieces of one's own count as they say.
 static_assert(parameters(with(tiny, OwnMixer{})).mixer == 3 * 3 * 64);
 static_assert(parameters(with(tiny, OwnNorm{})).norm == (1 + 3 * 2) * 2 * 64);

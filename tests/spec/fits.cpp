@@ -46,6 +46,10 @@ static_assert(!fits(with(gpt, RmsNorm{.epsilon = std::numeric_limits<double>::qu
 static_assert(!fits(with(gpt, Standard{.deviation = -0.02})) && fits(with(gpt, Standard{.deviation = 0})));
 static_assert(!fits(with(gpt, Standard{.embedding_deviation = -1})));
 
+static_assert(fits(with(gpt, MuP{})) && !fits(with(gpt, MuP{.base_width = 0})) && !fits(with(gpt, MuP{.base_layers = -1})));
+static_assert(!fits(with(gpt, MuP{.deviation = -1})) && !fits(with(gpt, MuP{.base_head_size = -1})));
+static_assert(!fits(with(gpt, CrossEntropy{.z = -1})) && !fits(with(gpt, CrossEntropy{.soft_cap = -1})));
+
 // The plan.
 static_assert(!fits(gpt, Plan{.replicate = rest, .shard = rest}) && !fits(gpt, Plan{.tensor = 0}));
 static_assert(!fits(gpt, Plan{.tensor = 4}), "two key heads cannot be cut in four");

@@ -67,6 +67,13 @@ TEST_CASE("records that differ in any number have different names") {
   add(Standard{.by_depth = false});
   add(Standard{.deviation = 0.01});
   add(Standard{.embedding_deviation = 0.01});
+  add(MuP{});
+  add(MuP{.base_width = 64});
+  add(CrossEntropy{.z = 1e-4});
+  add(CrossEntropy{.soft_cap = 30});
+  add(field<"tied">(true));
+  add(field<"embedding_norm">(true));
+  add(field<"peri_norm">(true));
   add(BFloat16{});
   add(Float64{});
   add(Precision<Float::bfloat16, Float::bfloat16>{});

@@ -29,6 +29,11 @@ static_assert(with(gpt, Causal{}) == gpt);
 static_assert(with(gpt, SwiGlu{.hidden = 96}).channel.hidden == 96);
 static_assert(with(gpt, RmsNorm{.epsilon = 1e-6}).norm.epsilon == 1e-6);
 static_assert(with(gpt, Standard{.by_depth = false}).scaling.by_depth == false);
+static_assert(with(gpt, MuP{.base_width = 64}).scaling.base_width == 64);
+static_assert(with(gpt, CrossEntropy{.z = 1e-4}).loss.z == 1e-4);
+static_assert(with(gpt, field<"tied">(true)).tied && !with(gpt, field<"tied">(true)).peri_norm);
+static_assert(with(gpt, field<"peri_norm">(true)).peri_norm && with(gpt, field<"embedding_norm">(true)).embedding_norm);
+static_assert(with(gpt, field<"embedding_norm">(true), field<"embedding_norm">(false)) == gpt);
 static_assert(with(gpt, BFloat16{}).precision == BFloat16{});
 static_assert(with(gpt, OwnChannel{3}).channel == OwnChannel{3});
 

@@ -7,11 +7,12 @@
 namespace lierne {
 
 /// The slots of a model record. A piece names the one it fills: `static constexpr Role role = Role::mixer;`.
-enum class Role { mixer, position, mask, channel, norm, scaling, precision };
+enum class Role { mixer, position, mask, channel, norm, scaling, precision, loss, recompute };
 
 /// The slot's name as the record spells it.
 constexpr char const* name(Role role) {
-  constexpr char const* names[] = {"mixer", "position", "mask", "channel", "norm", "scaling", "precision"};
+  constexpr char const* names[] = {"mixer", "position", "mask", "channel", "norm",
+                                   "scaling", "precision", "loss", "recompute"};
   return names[static_cast<int>(role)];
 }
 

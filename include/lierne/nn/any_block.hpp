@@ -31,7 +31,7 @@ class AnyBlock {
   virtual void walk(ParameterVisitor visit, std::string const& prefix) = 0;
 };
 
-/// A norm of unknown type: the one behind the last block.
+/// A norm of unknown type: the one behind the last block, or behind the embedding.
 class AnyNorm {
  public:
   virtual ~AnyNorm() = default;
@@ -101,9 +101,9 @@ Blocks make_blocks() {
   return detail::make_blocks(makers.data(), period, spec.layers);
 }
 
-/// The norm behind the last block of a record: that of the first layer.
+/// A norm of the stream outside the blocks: that of the first layer.
 template <auto spec, int tensor>
-std::unique_ptr<AnyNorm> make_last_norm() {
+std::unique_ptr<AnyNorm> make_stream_norm() {
   return std::make_unique<detail::NormOf<typename Block<block_at<0>(spec, tensor)>::Norm>>();
 }
 

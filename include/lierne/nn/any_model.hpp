@@ -6,16 +6,21 @@
 #include "lierne/nn/any_block.hpp"
 #include "lierne/nn/embedding.hpp"
 #include "lierne/nn/init.hpp"
+#include "lierne/nn/loss.hpp"
 #include "lierne/nn/unit.hpp"
 
 #if LIERNE_BODIES
 #include <algorithm>
-#include <cmath>
-
-#include "lierne/nn/loss.hpp"
 #endif
 
 namespace lierne {
+
+/// What a model makes of its logits and the labels.
+struct LossRule {
+  CrossEntropyOptions options{};
+  /// A loss of the user's own in its place: the sum over the labels that are not ignored.
+  Tensor (*own)(Tensor const& logits, Tensor const& labels) = nullptr;
+};
 
 /// The decoder behind `Model`: compiled once, whatever the record. Not made by itself.
 ///
@@ -40,6 +45,7 @@ class AnyModel {
 
   /// The sum of the batch's cross entropies over `count`, the number of valid labels of the whole step: gradients of
   /// micro-batches and ranks then add up to those of the mean. Units: nats.
+  /// Outside training, where no gradients are recorded, without the loss's z term.
   /// Numerics: of one process the logits never exist at once; see kernel::linear_cross_entropy.
   Tensor loss(Tensor const& tokens, Tensor const& labels, double count);
   /// The same, bit for bit; `observer` sees every site.
@@ -59,33 +65,46 @@ class AnyModel {
   struct Sizes {
     std::int64_t width = 0;
     std::int64_t vocab = 0;
-    double embedding_deviation = 1;
-    int tensor = 1;  ///< the degree of the plan's tensor axis
+    Initial embedding{};  ///< first values of the table, and of the output
+    Initial output{};
+    double input_multiplier = 1;   ///< of the embedding, behind its norm
+    double output_multiplier = 1;  ///< of the logits
+    bool tied = false;             ///< the output's weight is the table
+    int tensor = 1;                ///< the degree of the plan's tensor axis
     Dtype master = float32;
     Dtype compute = float32;
+    LossRule loss{};
   };
-  AnyModel(Sizes const& sizes, Blocks blocks, std::unique_ptr<AnyNorm> norm);
+  /// `embedding_norm` may be absent.
+  AnyModel(Sizes const& sizes, Blocks blocks, std::unique_ptr<AnyNorm> embedding_norm, std::unique_ptr<AnyNorm> norm);
 
  private:
   using Finish = FunctionRef<Tensor(Tensor const& normed)>;
 
   static Mesh const& alone();
-  /// The output product of the last norm's result.
+  /// The output's weight, in the dtype of its input.
+  Tensor output_weight() const;
+  /// The output product of the last norm's result, capped where the loss caps.
   Tensor logits(Tensor const& normed) const;
+  Tensor product_logits(Tensor const& normed) const;
   /// Runs all units on tokens; `finish` takes the last norm's result to what is returned.
   template <class Watch>
   Tensor run(Tensor const& tokens, Watch const& watch, Finish finish);
   template <class Watch>
   Tensor loss_of(Tensor const& tokens, Tensor const& labels, double count, Watch const& watch);
   Tensor run_unit(std::size_t index, FunctionRef<Tensor()> run);
+  /// The stream that enters the first block; the watch sees the table's rows.
+  template <class Watch>
+  Tensor embed(Tensor const& tokens, Watch const& watch) const;
   /// The table of a rotation, made when first asked for, for `length` positions.
   Tensor rotary(Rotation const& rotation, std::int64_t length);
 
   Sizes sizes_;
   Embedding tok_embeddings_;
+  std::unique_ptr<AnyNorm> embedding_norm_;
   Blocks layers_;
   std::unique_ptr<AnyNorm> norm_;
-  Linear output_;
+  Linear output_;  // unused where tied
 
   Mesh const* mesh_ = &alone();
   std::unique_ptr<Materialiser> materialiser_;
@@ -96,15 +115,18 @@ class AnyModel {
 };
 
 #if LIERNE_BODIES
-LIERNE_INLINE AnyModel::AnyModel(Sizes const& sizes, Blocks blocks, std::unique_ptr<AnyNorm> norm)
-    : sizes_(sizes), layers_(std::move(blocks)), norm_(std::move(norm)) {
+LIERNE_INLINE AnyModel::AnyModel(Sizes const& sizes, Blocks blocks, std::unique_ptr<AnyNorm> embedding_norm,
+                                 std::unique_ptr<AnyNorm> norm)
+    : sizes_(sizes),
+      embedding_norm_(std::move(embedding_norm)),
+      layers_(std::move(blocks)),
+      norm_(std::move(norm)) {
   tok_embeddings_.weight = {.shape = {sizes.vocab, sizes.width},
-                            .initial = Initial::normal(sizes.embedding_deviation),
+                            .initial = sizes.embedding,
                             .tensor_dim = 0,
                             .read_as = ReadAs::master,
                             .kind = Kind::embedding};
-  double const deviation = 1 / std::sqrt(static_cast<double>(sizes.width));
-  output_ = make_linear(sizes.width, sizes.vocab, Initial::truncated_normal(deviation, 3 * deviation), 0);
+  output_ = make_linear(sizes.width, sizes.vocab, sizes.output, 0);
   output_.weight.kind = Kind::output;
 }
 
@@ -120,9 +142,10 @@ LIERNE_INLINE Mesh const& AnyModel::alone() {
 LIERNE_INLINE void AnyModel::walk(ParameterVisitor visit, std::string const& prefix) {
   using lierne::detail::join_name;
   lierne::walk(tok_embeddings_, visit, join_name(prefix, "tok_embeddings"));
+  lierne::walk(embedding_norm_, visit, join_name(prefix, "embedding_norm"));
   lierne::walk(layers_, visit, join_name(prefix, "layers"));
   lierne::walk(norm_, visit, join_name(prefix, "norm"));
-  lierne::walk(output_, visit, join_name(prefix, "output"));
+  if (!sizes_.tied) lierne::walk(output_, visit, join_name(prefix, "output"));
 }
 
 LIERNE_INLINE void AnyModel::init(InitOptions const& options, Mesh const& mesh) {
@@ -143,12 +166,14 @@ LIERNE_INLINE void AnyModel::materialise_by(std::unique_ptr<Materialiser> materi
 
 LIERNE_INLINE std::vector<Unit> const& AnyModel::units() {
   if (units_of_ == this) return units_;
-  units_ = {{.name = "tok_embeddings", .parameters = parameters_of(tok_embeddings_)}};
+  // A tied table is read first and last: nobody frees it in between.
+  units_ = {{.name = "tok_embeddings", .parameters = parameters_of(tok_embeddings_), .last = sizes_.tied}};
+  lierne::walk(embedding_norm_, [&](std::string const&, Parameter& p) { units_.front().parameters.push_back(&p); });
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     units_.push_back({.name = "layers." + std::to_string(l), .parameters = parameters_of(*layers_[l])});
   }
   units_.push_back({.name = "output", .parameters = parameters_of(*norm_), .last = true});
-  units_.back().parameters.push_back(&output_.weight);
+  if (!sizes_.tied) units_.back().parameters.push_back(&output_.weight);
   units_of_ = this;
   return units_;
 }
@@ -169,10 +194,28 @@ LIERNE_INLINE Tensor AnyModel::run_unit(std::size_t index, FunctionRef<Tensor()>
   return materialiser_->release(unit, run());
 }
 
-LIERNE_INLINE Tensor AnyModel::logits(Tensor const& normed) const {
+template <class Watch>
+Tensor AnyModel::embed(Tensor const& tokens, Watch const& watch) const {
+  auto const& group = (*mesh_)[Axis::tensor];
+  auto h = redistribute<Sharded<1>>(Placed<Partial>{tok_embeddings_(tokens, group)}, group).local;
+  watch.see(h);
+  if (embedding_norm_) h = (*embedding_norm_)(h, sizes_.master);
+  return sizes_.input_multiplier == 1 ? h : h * sizes_.input_multiplier;
+}
+
+LIERNE_INLINE Tensor AnyModel::output_weight() const {
+  return sizes_.tied ? tok_embeddings_.weight().to(sizes_.compute) : output_.weight();
+}
+
+LIERNE_INLINE Tensor AnyModel::product_logits(Tensor const& normed) const {
   auto const& group = (*mesh_)[Axis::tensor];
   auto const whole = redistribute<Replicated>(Placed<Sharded<1>>{normed}, group).local;
-  return redistribute<Invariant>(Placed<Sharded<2>>{output_(whole)}, group).local;
+  auto const product = kernel::linear(whole, output_weight());
+  return redistribute<Invariant>(Placed<Sharded<2>>{product}, group).local;
+}
+
+LIERNE_INLINE Tensor AnyModel::logits(Tensor const& normed) const {
+  return capped(product_logits(normed), sizes_.loss.options.soft_cap);
 }
 
 namespace detail {
@@ -199,10 +242,11 @@ Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, Finish finish) {
                     sizes_.tensor, ", found ", length);
   auto const& group = (*mesh_)[Axis::tensor];
 
-  Tensor h = run_unit(0, [&] {
-    return redistribute<Sharded<1>>(Placed<Partial>{tok_embeddings_(tokens, group)}, group).local;
-  });
-  watch.below("tok_embeddings").see(h);
+  auto const watch_embedding = watch.below("tok_embeddings");
+  auto const& table = units().front();
+  materialiser_->materialise(table);
+  Tensor h = embed(tokens, watch_embedding);
+  if (!sizes_.tied) h = materialiser_->release(table, h);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     auto const& block = *layers_[l];
     Sequence sequence;
@@ -217,11 +261,12 @@ Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, Finish finish) {
     });
     watch_layer.see(h);
   }
-  return run_unit(layers_.size() + 1, [&] {
+  auto result = run_unit(layers_.size() + 1, [&] {
     auto const normed = (*norm_)(h, sizes_.compute);
     watch.below("norm").see(normed);
-    return finish(normed);
+    return finish(sizes_.output_multiplier == 1 ? normed : normed * sizes_.output_multiplier);
   });
+  return sizes_.tied ? materialiser_->release(table, result) : result;
 }
 
 LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens) {
@@ -235,8 +280,11 @@ LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens, Observer observe) {
 template <class Watch>
 Tensor AnyModel::loss_of(Tensor const& tokens, Tensor const& labels, double count, Watch const& watch) {
   return run(tokens, watch, [&](Tensor const& normed) {
-    if (sizes_.tensor > 1) return cross_entropy_sum(logits(normed), labels) / count;
-    return kernel::linear_cross_entropy(normed, output_.weight(), labels, 1 / count, ignored_label);
+    auto options = sizes_.loss.options;
+    if (!records_gradients()) options.z = 0;  // a regulariser: what judges a model is the cross entropy
+    if (sizes_.loss.own != nullptr) return sizes_.loss.own(product_logits(normed), labels) / count;
+    if (sizes_.tensor > 1) return cross_entropy_sum(product_logits(normed), labels, options) / count;
+    return kernel::linear_cross_entropy(normed, output_weight(), labels, 1 / count, options);
   });
 }
 

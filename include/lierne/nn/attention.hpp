@@ -32,14 +32,12 @@ struct AttentionLayer {
 
   using output = Partial;
 
-  Linear wq = make_linear(block.width, inner, Initial::truncated_normal(block.scaling.deviation), 0);
-  Linear wk = make_linear(block.width, keys_inner, Initial::truncated_normal(block.scaling.deviation), 0);
-  Linear wv = make_linear(block.width, keys_inner, Initial::truncated_normal(block.scaling.deviation), 0);
-  Linear wo;  // its deviation falls with depth
+  Linear wq = make_linear(block.width, inner, Initial::of(block.scaling.inward(block.width)), 0);
+  Linear wk = make_linear(block.width, keys_inner, Initial::of(block.scaling.inward(block.width)), 0);
+  Linear wv = make_linear(block.width, keys_inner, Initial::of(block.scaling.inward(block.width)), 0);
+  Linear wo;  // its first values may fall with depth
 
-  static AttentionLayer make(double residual_deviation) {
-    return {.wo = make_linear(inner, block.width, Initial::truncated_normal(residual_deviation), 1)};
-  }
+  static AttentionLayer make(Initial outward) { return {.wo = make_linear(inner, block.width, outward, 1)}; }
   static void members(auto& self, auto&& visit) {
     visit("wq", self.wq);
     visit("wk", self.wk);

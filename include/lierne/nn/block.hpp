@@ -7,20 +7,26 @@
 #include "lierne/nn/norm.hpp"
 #include "lierne/nn/observer.hpp"
 #include "lierne/nn/swiglu.hpp"
+#include "lierne/tensor/dtype.hpp"
 
 namespace lierne {
 
 namespace detail {
 
-// A layer whose first values fall with depth says so with `make(deviation)`.
+// A layer with products whose first values may hang on its depth takes them: `make(Initial outward)`.
 template <class Layer>
-Layer make_layer(double residual_deviation) {
-  if constexpr (requires { Layer::make(residual_deviation); }) {
-    return Layer::make(residual_deviation);
+Layer make_layer(Initial const& outward) {
+  if constexpr (requires { Layer::make(outward); }) {
+    return Layer::make(outward);
   } else {
     return Layer{};
   }
 }
+
+/// What stands where a block has no norm or no factor.
+struct Absent {
+  static void members(auto&, auto&&) {}
+};
 
 /// The residual stream after an addition, and its norm; a norm that can do both at once does.
 template <class Norm>
@@ -68,8 +74,10 @@ Tensor run_region(Layer const& layer, Tensor const& x, Group const& group, Conte
 
 }  // namespace detail
 
-/// One block: h += mixer(norm(h)); h += channel(norm(h)). Shapes: [B, L, D] → [B, L, D], or L/t of it on each of t
-/// tensor-parallel ranks. Numerics: the residual stream has the master dtype; layers work in the compute dtype.
+/// One block: h += r·mixer(norm(h)); h += r·channel(norm(h)), where r is 1 or the scaling's branch multiplier; with
+/// peri-norm the branch's result is normalised before. Shapes: [B, L, D] → [B, L, D], or L/t of it on each of t
+/// tensor-parallel ranks. Numerics: the residual stream has the master dtype; layers work in the compute dtype, and so
+/// does what a branch adds, except behind a peri-norm or a multiplier.
 template <auto block>
 struct Block {
   using MixerPiece = std::remove_cvref_t<decltype(block.mixer)>;
@@ -78,22 +86,31 @@ struct Block {
   using Mixer = typename LayerOf<MixerPiece>::template layer<block>;
   using Channel = typename LayerOf<ChannelPiece>::template layer<block>;
 
+  using PostNorm = std::conditional_t<block.peri_norm, Norm, detail::Absent>;
+
   Mixer mixer;
   Channel channel;
   Norm mixer_norm{};
   Norm channel_norm{};
+  PostNorm post_mixer_norm{};
+  PostNorm post_channel_norm{};
+  double branch_multiplier = 1;
 
-  /// Of layer `layer` among `layers`: with depth scaling the residual deviation falls with the layer's own depth.
+  /// Of layer `layer` among `layers`.
   static Block make(int layer, int layers) {
-    double const depth = block.scaling.by_depth ? layer + 1 : layers;
-    double const deviation = block.scaling.deviation / std::sqrt(2 * depth);
-    return {.mixer = detail::make_layer<Mixer>(deviation), .channel = detail::make_layer<Channel>(deviation)};
+    auto const outward = Initial::of(block.scaling.outward(block.width, layer, layers));
+    return {.mixer = detail::make_layer<Mixer>(outward),
+            .channel = detail::make_layer<Channel>(outward),
+            .branch_multiplier = block.scaling.branch_multiplier(layers)};
   }
   static void members(auto& self, auto&& visit) {
     visit(module_name<MixerPiece>("mixer"), self.mixer);
     visit(module_name<ChannelPiece>("channel"), self.channel);
     visit("attention_norm", self.mixer_norm);
     visit("ffn_norm", self.channel_norm);
+    visit("post_attn_norm", self.post_mixer_norm);
+    visit("post_ffn_norm", self.post_channel_norm);
+    visit("branch_multiplier", self.branch_multiplier);
   }
 
   template <class Watch = Unobserved>
@@ -102,10 +119,20 @@ struct Block {
     auto const watch_mixer = watch.below(module_name<MixerPiece>("mixer"));
     auto const mixed = detail::run_region<block.tensor>(mixer, mixer_norm(h, compute), group, sequence, watch_mixer);
     watch_mixer.see(mixed);
-    auto const [sum, normed] = detail::add_and_norm(channel_norm, h, mixed, compute);
-    auto const channelled = detail::run_region<block.tensor>(channel, normed, group);
-    watch.below(module_name<ChannelPiece>("channel")).see(channelled);
-    return sum + channelled;
+    auto const [sum, normed] = detail::add_and_norm(channel_norm, h, branch(mixed, post_mixer_norm), compute);
+    auto const watch_channel = watch.below(module_name<ChannelPiece>("channel"));
+    auto const channelled = detail::run_region<block.tensor>(channel, normed, group, sequence, watch_channel);
+    watch_channel.see(channelled);
+    return sum + branch(channelled, post_channel_norm);
+  }
+
+ private:
+  /// What is added to the stream of a branch's result.
+  Tensor branch(Tensor const& result, PostNorm const& post_norm) const {
+    Tensor added = result;
+    if constexpr (block.peri_norm) added = post_norm(added, dtype(decltype(block.precision)::master));
+    if constexpr (block.scaling.scales_branches) added = added.to(dtype(decltype(block.precision)::master)) * branch_multiplier;
+    return added;
   }
 };
 

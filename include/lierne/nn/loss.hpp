@@ -10,11 +10,12 @@ namespace lierne {
 /// The label of a position that counts for nothing.
 inline constexpr std::int64_t ignored_label = -100;
 
-/// The sum of -log softmax(logits)[label] over positions whose label is not ignored.
-/// Shapes: logits [..., V], labels [...] → scalar. Units: nats. Numerics: see kernel::cross_entropy_sum.
-inline Tensor cross_entropy_sum(Tensor const& logits, Tensor const& labels) {
-  return kernel::cross_entropy_sum(logits, labels, ignored_label);
-}
+using kernel::cross_entropy_sum;
+using kernel::CrossEntropyOptions;
+static_assert(CrossEntropyOptions{}.ignored == ignored_label);
+
+/// cap · tanh(logits / cap); the logits themselves where the cap is 0.
+inline Tensor capped(Tensor const& logits, double cap) { return cap == 0 ? logits : at::tanh(logits / cap) * cap; }
 
 /// The number of labels that are not ignored.
 std::int64_t valid_labels(Tensor const& labels);

@@ -9,6 +9,24 @@
 
 namespace lierne {
 
+namespace detail {
+
+/// The loss slot as the decoder takes it.
+template <auto spec>
+LossRule loss_of() {
+  using Loss = std::remove_cvref_t<decltype(spec.loss)>;
+  if constexpr (std::same_as<Loss, CrossEntropy>) {
+    return {.options = {.ignored = ignored_label, .z = spec.loss.z, .soft_cap = spec.loss.soft_cap}};
+  } else {
+    static_assert(requires(Tensor const& t) { { spec.loss(t, t) } -> std::convertible_to<Tensor>; },
+                  "Model: a loss of your own must say what it makes of logits (give it `Tensor operator()(Tensor const& "
+                  "logits, Tensor const& labels) const`, the sum over the labels that are not ignored_label)");
+    return {.own = +[](Tensor const& logits, Tensor const& labels) -> Tensor { return spec.loss(logits, labels); }};
+  }
+}
+
+}  // namespace detail
+
 /// A decoder-only Transformer. Building one allocates nothing; `init` gives it values on a device.
 /// Errors (compile time): sizes or a plan that do not fit, each with its message. Run time: see `AnyModel`.
 /// Example: `Model<gpt> model; model.init({.seed = 1}); backward(model.loss(tokens, labels, count));`
@@ -25,11 +43,18 @@ class Model : public AnyModel {
   Model()
       : AnyModel({.width = spec.width,
                   .vocab = spec.vocab,
-                  .embedding_deviation = spec.scaling.embedding_deviation,
+                  .embedding = Initial::of(spec.scaling.embedding()),
+                  .output = Initial::of(spec.scaling.output(spec.width)),
+                  .input_multiplier = spec.scaling.input_multiplier(),
+                  .output_multiplier = spec.scaling.output_multiplier(spec.width),
+                  .tied = spec.tied,
                   .tensor = plan.tensor,
                   .master = master,
-                  .compute = compute},
-                 make_blocks<spec, plan.tensor>(), make_last_norm<spec, plan.tensor>()) {}
+                  .compute = compute,
+                  .loss = detail::loss_of<spec>()},
+                 make_blocks<spec, plan.tensor>(),
+                 spec.embedding_norm ? make_stream_norm<spec, plan.tensor>() : nullptr,
+                 make_stream_norm<spec, plan.tensor>()) {}
 };
 
 }  // namespace lierne

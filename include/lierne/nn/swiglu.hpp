@@ -18,13 +18,12 @@ struct SwiGluLayer {
 
   using output = Partial;
 
-  Linear w1 = make_linear(block.width, hidden, Initial::truncated_normal(block.scaling.deviation), 0);
-  Linear w2;  // its deviation falls with depth, as w3's
+  Linear w1 = make_linear(block.width, hidden, Initial::of(block.scaling.inward(block.width)), 0);
+  Linear w2;  // its first values may fall with depth, as w3's
   Linear w3;
 
-  static SwiGluLayer make(double residual_deviation) {
-    return {.w2 = make_linear(hidden, block.width, Initial::truncated_normal(residual_deviation), 1),
-            .w3 = make_linear(block.width, hidden, Initial::truncated_normal(residual_deviation), 0)};
+  static SwiGluLayer make(Initial outward) {
+    return {.w2 = make_linear(hidden, block.width, outward, 1), .w3 = make_linear(block.width, hidden, outward, 0)};
   }
   static void members(auto& self, auto&& visit) {
     visit("w1", self.w1);

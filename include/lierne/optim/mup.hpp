@@ -6,6 +6,7 @@
 
 #include "lierne/optim/decay.hpp"
 #include "lierne/optim/groups.hpp"
+#include "lierne/spec/decoder.hpp"
 
 namespace lierne {
 
@@ -82,6 +83,20 @@ MupGroups<form> mup_groups(DecayTag<form>, MupSettings const& settings) {
   static_assert(form != DecayForm::coupled,
                 "mup_groups: the decay must be decoupled (write mup_groups(times_rate, ...) and decay(0.1, times_rate))");
   return {detail::mup_table(settings, form == DecayForm::times_rate)};
+}
+
+/// The same for a model record with a `MuP` scaling: its width and depth against its base.
+/// Example: `scheduled(adamw() | decay(0.1, times_rate), warmup(200), mup_groups(times_rate, gpt))`.
+template <DecayForm form, class... Slots>
+MupGroups<form> mup_groups(DecayTag<form> decay_form, Decoder<Slots...> const& spec,
+                           MupEpsilon epsilon = MupEpsilon::corrected) {
+  static_assert(std::same_as<std::remove_cvref_t<decltype(spec.scaling)>, MuP>,
+                "mup_groups: the record's scaling must be MuP (write Decoder{..., .scaling = MuP{.base_width = 256}})");
+  return mup_groups(decay_form, {.width = spec.scaling.width_multiplier(spec.width),
+                                 .depth = spec.scaling.depth_multiplier(spec.layers),
+                                 .exponent = spec.scaling.exponent,
+                                 .scales_depth = spec.scaling.base_layers != 0,
+                                 .epsilon = epsilon});
 }
 
 #if LIERNE_BODIES

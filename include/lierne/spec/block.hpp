@@ -12,7 +12,8 @@ namespace lierne {
 
 /// What one block is made of. Layers with equal records share one `Block` type. `tensor` is the degree of the plan's
 /// tensor axis: the number of ranks that a placed layer is cut into.
-template <class Mixer, class Position, class Mask, class Channel, class Norm, class Scaling, class PrecisionPolicy>
+template <class Mixer, class Position, class Mask, class Channel, class Norm, class Scaling, class PrecisionPolicy,
+          class Recompute>
 struct BlockSpec {
   int width = 0;
   Mixer mixer{};
@@ -22,6 +23,8 @@ struct BlockSpec {
   Norm norm{};
   Scaling scaling{};
   PrecisionPolicy precision{};
+  Recompute recompute{};
+  bool peri_norm = false;
   int tensor = 1;
 
   friend constexpr bool operator==(BlockSpec const&, BlockSpec const&) = default;
@@ -39,6 +42,8 @@ constexpr auto block_at(Decoder<Slots...> const& spec, int tensor = 1) {
                    .norm = detail::slot_at<layer>(spec.norm),
                    .scaling = detail::slot_at<layer>(spec.scaling),
                    .precision = spec.precision,
+                   .recompute = detail::slot_at<layer>(spec.recompute),
+                   .peri_norm = spec.peri_norm,
                    .tensor = tensor};
 }
 

@@ -32,29 +32,30 @@ constexpr std::int64_t piece_parameters(T const& piece, int width) {
 
 }  // namespace detail
 
-/// The number of weights of each kind. Equal to the presets' counts of torchtitan; buffers are not counted.
+/// The number of weights of each kind; a tied table counts as embedding alone. Equal to the presets' counts of torchtitan; buffers are not counted.
 /// Example: `static_assert(parameters(gpt).total() == 6'163'712);`
 template <class... Slots>
 constexpr ParameterCount parameters(Decoder<Slots...> const& spec) {
   using detail::piece_parameters;
   std::int64_t const table = std::int64_t{spec.vocab} * spec.width;
-  ParameterCount count{.embedding = table, .output = table};
-  count.norm = piece_parameters(detail::slot_at<0>(spec.norm), spec.width);
+  ParameterCount count{.embedding = table, .output = spec.tied ? 0 : table};
+  count.norm = (spec.embedding_norm ? 2 : 1) * piece_parameters(detail::slot_at<0>(spec.norm), spec.width);
   detail::for_each_block(spec, [&](auto const& block, int layers) {
     count.mixer += layers * piece_parameters(block.mixer, block.width);
     count.channel += layers * piece_parameters(block.channel, block.width);
-    count.norm += layers * 2 * piece_parameters(block.norm, block.width);
+    count.norm += layers * (spec.peri_norm ? 4 : 2) * piece_parameters(block.norm, block.width);
   });
   return count;
 }
 
-/// Training FLOPs for one token at sequence length S: 6 for each weight outside the embedding, and 12·H·d·S a layer for
+/// Training FLOPs for one token at sequence length S: 6 for each weight outside the embedding (the output's counts, tied
+/// or not), and 12·H·d·S a layer for
 /// the score and value products (2 forward + 4 backward, two operations each; no causal discount).
 /// Source: torchtitan's get_nparams_and_flops.
 template <class... Slots>
 constexpr double flops_per_token(Decoder<Slots...> const& spec, double sequence) {
   auto const count = parameters(spec);
-  double flops = 6.0 * static_cast<double>(count.total() - count.embedding);
+  double flops = 6.0 * static_cast<double>(spec.tied ? count.total() : count.total() - count.embedding);
   detail::for_each_block(spec, [&](auto const& block, int layers) {
     if constexpr (requires { block.mixer.sequence_flops(block.width, sequence); }) {
       flops += layers * block.mixer.sequence_flops(block.width, sequence);

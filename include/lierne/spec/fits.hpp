@@ -67,7 +67,21 @@ constexpr bool epsilon_is_possible(Norm const& norm) {
 }
 template <class Scaling>
 constexpr bool deviations_are_possible(Scaling const& scaling) {
-  if constexpr (std::same_as<Scaling, Standard>) return scaling.deviation >= 0 && scaling.embedding_deviation >= 0;
+  if constexpr (std::same_as<Scaling, Standard> || std::same_as<Scaling, MuP>) {
+    return scaling.deviation >= 0 && scaling.embedding_deviation >= 0;
+  }
+  return true;
+}
+template <class Scaling>
+constexpr bool base_is_possible(Scaling const& scaling) {
+  if constexpr (std::same_as<Scaling, MuP>) {
+    return scaling.base_width > 0 && scaling.base_layers >= 0 && scaling.base_head_size >= 0 && scaling.output_deviation >= 0;
+  }
+  return true;
+}
+template <class Loss>
+constexpr bool loss_is_possible(Loss const& loss) {
+  if constexpr (std::same_as<Loss, CrossEntropy>) return loss.z >= 0 && loss.soft_cap >= 0;
   return true;
 }
 template <class Mixer>
@@ -92,10 +106,10 @@ constexpr bool all_blocks(Spec const& spec, Rule rule) {
 }
 
 struct Fit {
-  bool sizes, heads, keys, head_size, rotation, hidden, epsilon, deviations;
+  bool sizes, heads, keys, head_size, rotation, hidden, epsilon, deviations, base, loss;
   bool plan, tensor_heads, tensor_hidden, tensor_vocab;
   constexpr bool all() const {
-    return sizes && heads && keys && head_size && rotation && hidden && epsilon && deviations && plan && tensor_heads &&
+    return sizes && heads && keys && head_size && rotation && hidden && epsilon && deviations && base && loss && plan && tensor_heads &&
            tensor_hidden && tensor_vocab;
   }
 };
@@ -112,6 +126,8 @@ constexpr Fit fit(Spec const& spec, Plan plan) {
           .hidden = all([](auto const& b) { return hidden_is_positive(b.channel, b.width); }),
           .epsilon = all([](auto const& b) { return epsilon_is_possible(b.norm); }),
           .deviations = deviations_are_possible(spec.scaling),
+          .base = base_is_possible(spec.scaling),
+          .loss = loss_is_possible(spec.loss),
           .plan = well_formed(plan),
           .tensor_heads = all([&](auto const& b) { return tensor_divides_heads(b.mixer, tensor); }),
           .tensor_hidden = all([&](auto const& b) { return tensor_divides_hidden(b.channel, b.width, tensor); }),
@@ -141,6 +157,10 @@ struct CheckedSpec {
   static_assert(fit.epsilon, "Model: norm.epsilon must be 0 or more (leave it out for 1e-5)");
   static_assert(fit.deviations,
                 "Model: scaling.deviation and scaling.embedding_deviation must be 0 or more (leave them out for Llama's)");
+  static_assert(fit.base,
+                "Model: scaling.base_width must be positive, base_layers, base_head_size and output_deviation 0 or more (see "
+                "MuP)");
+  static_assert(fit.loss, "Model: loss.z and loss.soft_cap must be 0 or more (0 switches them off)");
   static_assert(fit.plan,
                 "Model: plan degrees must be at least 1, and replicate and shard not both rest (fix the Plan)");
   static_assert(fit.tensor_heads,

@@ -18,6 +18,9 @@ using TensorList = std::vector<Tensor>;
 /// Operations in the guard's scope record no graph.
 using NoGrad = at::NoGradGuard;
 
+/// Whether operations record a graph here.
+inline bool records_gradients() { return at::GradMode::is_enabled(); }
+
 /// Adds the gradient of the scalar `loss` to every leaf that requires one.
 void backward(Tensor const& loss);
 

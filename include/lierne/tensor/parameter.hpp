@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lierne/core/error.hpp"
+#include "lierne/spec/scaling.hpp"
 #include "lierne/tensor/kind.hpp"
 #include "lierne/tensor/tensor.hpp"
 
@@ -25,6 +26,10 @@ struct Initial {
   /// N(0, deviation²) restricted to [-bound, bound].
   static constexpr Initial truncated_normal(double deviation, double bound = 2.0) {
     return {.kind = Kind::truncated_normal, .deviation = deviation, .low = -bound, .high = bound};
+  }
+  /// What a scaling says. Example: `Initial::of(block.scaling.inward(block.width))`.
+  static constexpr Initial of(Normal const& values) {
+    return values.bound == 0 ? normal(values.deviation) : truncated_normal(values.deviation, values.bound);
   }
 };
 

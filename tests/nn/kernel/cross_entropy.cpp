@@ -6,6 +6,7 @@
 #include <cmath>
 
 using namespace lierne;
+using kernel::CrossEntropyOptions;
 using namespace lierne::testing;
 
 namespace {
@@ -40,6 +41,44 @@ TEST_CASE("cross entropy equals ATen's in float64, value and gradient") {
     Shape const rows(shape.begin(), shape.end() - 1);
     against_float64(fused, plain, {draw(shape, 3, 1), labels_of(rows, shape.back())}, at::scalar_tensor(0.37), 4e-7);
   }
+}
+
+TEST_CASE("a soft cap and a z-loss equal their formulas in float64, value and gradient") {
+  for (CrossEntropyOptions const options : {CrossEntropyOptions{.soft_cap = 2}, CrossEntropyOptions{.z = 0.1},
+                                            CrossEntropyOptions{.z = 0.03, .soft_cap = 30}}) {
+    CAPTURE(options.z);
+    CAPTURE(options.soft_cap);
+    auto const with_options = [&](std::vector<Tensor> const& a) { return kernel::cross_entropy_sum(a[0], a[1], options); };
+    auto const by_formula = [&](std::vector<Tensor> const& a) {
+      auto y = (a[0].scalar_type() == float64 ? a[0] : a[0].to(float32)).flatten(0, -2);
+      if (options.soft_cap != 0) y = options.soft_cap * (y / options.soft_cap).tanh();
+      auto const lse = y.exp().sum(-1).log();
+      auto const labels = a[1].flatten();
+      auto const chosen = y.gather(1, labels.clamp_min(0).unsqueeze(1)).squeeze(1);
+      return ((lse - chosen + options.z * lse * lse) * (labels != -100)).sum();
+    };
+    for (auto const& shape : std::vector<Shape>{{7, 33}, {4, 9, 1000}}) {
+      Shape const rows(shape.begin(), shape.end() - 1);
+      against_float64(with_options, by_formula, {draw(shape, 3, 1), labels_of(rows, shape.back())}, at::scalar_tensor(0.37), 6e-7);
+    }
+    same_bits_for_any_threads(with_options, {draw({130, 77}, 3, 1), labels_of({130}, 77)}, at::scalar_tensor(1.0), float32);
+  }
+}
+
+TEST_CASE("the gradient through a cap is its formula on both sides of the switch of formulas") {
+  // From far below the switch of formulas to saturation; one row a value, so that the loss is log(1 + e^-y).
+  auto const y = at::cat({at::logspace(-6, 2, 500, 10.0, at::TensorOptions().dtype(float64)), at::linspace(0.45, 0.55, 500, float64)});
+  auto const x = y.to(float32);
+  auto const logits = at::stack({x, at::zeros_like(x)}, 1);
+  auto const labels = at::ones({x.numel()}, at::TensorOptions().dtype(int64));
+  auto const leaf = logits.clone().requires_grad_();
+  kernel::cross_entropy_sum(leaf, labels, {.soft_cap = 2}).backward();
+  auto const capped = 2 * (x.to(float64) / 2).tanh();
+  // d/dx log(1 + e^c) = sigmoid(c) c', c' = 1 - (c/2)².
+  auto const slope = 1 - (capped / 2).square();
+  auto const expected = at::sigmoid(capped) * slope;
+  auto const error = (leaf.grad().select(1, 0).to(float64) - expected).abs();
+  CHECK(error.max().item<double>() <= 4e-7);
 }
 
 TEST_CASE("cross entropy has the same bits on any number of threads") {

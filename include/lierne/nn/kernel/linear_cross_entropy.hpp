@@ -2,13 +2,11 @@
 // The output product and its cross entropy together, a few rows at a time: the logits of a batch never exist at once.
 #pragma once
 
-#include "lierne/core/compiled.hpp"
-#include "lierne/tensor/tensor.hpp"
+#include "lierne/nn/kernel/cross_entropy.hpp"
 
 #if LIERNE_BODIES
 #include <algorithm>
 
-#include "lierne/nn/kernel/cross_entropy.hpp"
 #include "lierne/nn/kernel/product.hpp"
 #endif
 
@@ -17,12 +15,12 @@ namespace lierne::kernel {
 /// factor · cross_entropy_sum(hidden weightᵀ, labels) with its gradients, made in the forward pass.
 ///
 /// Shapes: hidden [..., D], weight [V, D], labels [...] of int64 → scalar of float32 (float64 for float64).
-/// Units: nats. Errors: `ShapeError`; `ArgumentError` for a label outside [0, V) that is not `ignored`.
+/// Units: nats. Errors: `ShapeError`; `ArgumentError` for a label outside [0, V) that is not ignored.
 /// Numerics: as `linear` and `cross_entropy_sum`; the weight's gradient is summed over rows in float32 and rounded
 /// once. The gradients are ready when the backward's own gradient is 1, so pass a factor instead of multiplying after.
 /// Memory: 8 MiB of logits instead of [..., V]; saves both gradients.
 Tensor linear_cross_entropy(Tensor const& hidden, Tensor const& weight, Tensor const& labels, double factor = 1,
-                            std::int64_t ignored = -100);
+                            CrossEntropyOptions const& options = {});
 
 #if LIERNE_BODIES
 
@@ -33,7 +31,7 @@ inline std::int64_t logit_rows(std::int64_t classes) { return std::max<std::int6
 
 struct LinearCrossEntropyFunction : Function<LinearCrossEntropyFunction> {
   static Tensor forward(AutogradContext* context, Tensor const& hidden, Tensor const& weight, Tensor const& labels,
-                        double factor, bool wanted, std::int64_t ignored) {
+                        double factor, bool wanted, CrossEntropyOptions const& options) {
     auto const rows = hidden.size(0), classes = weight.size(0);
     auto const chunk = std::min(rows, logit_rows(classes));
     // In bfloat16 with its own instructions the products stay in it; else they are float32, from the rounded values.
@@ -49,7 +47,7 @@ struct LinearCrossEntropyFunction : Function<LinearCrossEntropyFunction> {
       auto z = logits.narrow(0, 0, count);
       at::mm_out(z, h, w.t());
       cross_entropy_rows(z, labels.narrow(0, begin, count), losses.narrow(0, begin, count), wanted ? z : Tensor{},
-                         static_cast<float>(factor), ignored);
+                         static_cast<float>(factor), options);
       if (!wanted) continue;
       auto dh = hidden_gradient.narrow(0, begin, count);
       at::mm_out(dh, z, w);
@@ -78,20 +76,20 @@ struct LinearCrossEntropyFunction : Function<LinearCrossEntropyFunction> {
 }  // namespace detail
 
 LIERNE_INLINE Tensor linear_cross_entropy(Tensor const& hidden, Tensor const& weight, Tensor const& labels, double factor,
-                                   std::int64_t ignored) {
+                                          CrossEntropyOptions const& options) {
   check<ShapeError>(weight.dim() == 2 && hidden.dim() > 0 && hidden.size(-1) == weight.size(1) &&
                         labels.numel() * weight.size(1) == hidden.numel() && hidden.scalar_type() == weight.scalar_type(),
                     "linear_cross_entropy: expected hidden [..., D], weight [V, D] of its dtype and labels [...], found ",
                     to_string(hidden.sizes()), " of ", at::toString(hidden.scalar_type()), ", ", to_string(weight.sizes()),
                     " of ", at::toString(weight.scalar_type()), " and ", to_string(labels.sizes()));
   if (!fusible(hidden, weight) || !labels.device().is_cpu()) {
-    return cross_entropy_sum(at::linear(hidden, weight), labels, ignored) * factor;
+    return cross_entropy_sum(at::linear(hidden, weight), labels, options) * factor;
   }
   auto const rows = hidden.reshape({-1, hidden.size(-1)}).contiguous();
   auto const flat = labels.reshape({-1}).contiguous();
-  detail::check_labels("linear_cross_entropy", flat, rows.size(0), weight.size(0), ignored);
+  detail::check_labels("linear_cross_entropy", flat, rows.size(0), weight.size(0), options.ignored);
   bool const wanted = at::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
-  return detail::LinearCrossEntropyFunction::apply(rows, weight.contiguous(), flat, factor, wanted, ignored);
+  return detail::LinearCrossEntropyFunction::apply(rows, weight.contiguous(), flat, factor, wanted, options);
 }
 
 #endif
