@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "lierne/core/compiled.hpp"
+#include "lierne/tensor/buffer.hpp"
 #include "lierne/tensor/function_ref.hpp"
 #include "lierne/tensor/parameter.hpp"
 
@@ -58,8 +59,45 @@ void check_members(int named, int declared, std::string const& prefix);
 
 }  // namespace detail
 
-/// What the walk calls for each parameter.
-using ParameterVisitor = FunctionRef<void(std::string const& name, Parameter& parameter)>;
+/// What `walk_buffers` calls for each buffer.
+using BufferVisitor = FunctionRef<void(std::string const& name, Buffer& buffer)>;
+
+namespace detail {
+
+/// What the walk calls for each leaf: a function of parameters, or one of buffers; the other kind is passed by. `P` is
+/// Parameter or Parameter const.
+template <class P>
+class LeafVisitor {
+ public:
+  using B = std::conditional_t<std::is_const_v<P>, Buffer const, Buffer>;
+
+  template <class Visit>
+    requires(!std::same_as<std::remove_cvref_t<Visit>, LeafVisitor> && std::invocable<Visit&, std::string const&, P&>)
+  LeafVisitor(Visit&& visit) : parameter_(visit) {}
+  static LeafVisitor of_buffers(FunctionRef<void(std::string const&, B&)> visit) {
+    LeafVisitor visitor;
+    visitor.buffer_ = visit;
+    return visitor;
+  }
+
+  void operator()(std::string const& name, P& parameter) const {
+    if (parameter_) parameter_(name, parameter);
+  }
+  void operator()(std::string const& name, B& buffer) const {
+    if (buffer_) buffer_(name, buffer);
+  }
+
+ private:
+  LeafVisitor() = default;
+
+  FunctionRef<void(std::string const&, P&)> parameter_{};
+  FunctionRef<void(std::string const&, B&)> buffer_{};
+};
+
+}  // namespace detail
+
+/// What the walk calls for each parameter: any function of its name and itself.
+using ParameterVisitor = detail::LeafVisitor<Parameter>;
 
 /// Calls `visit(name, parameter)` for every parameter below `module`, in the order of declaration; names are joined
 /// with dots, elements of a vector are named by their index. A variant or a pointer stands for its content, and a class
@@ -67,9 +105,9 @@ using ParameterVisitor = FunctionRef<void(std::string const& name, Parameter& pa
 /// Errors: `ArgumentError` when an aggregate's `members` names fewer or more members than it has: a parameter that the
 /// walk misses would never be trained. Compile time: a member of a type that the walk cannot look into.
 template <class M>
-void walk(M& module, FunctionRef<void(std::string const&, detail::ParameterOf<M>&)> visit, std::string const& prefix = {}) {
+void walk(M& module, detail::LeafVisitor<detail::ParameterOf<M>> visit, std::string const& prefix = {}) {
   using Plain = std::remove_const_t<M>;
-  if constexpr (std::same_as<Plain, Parameter>) {
+  if constexpr (std::same_as<Plain, Parameter> || std::same_as<Plain, Buffer>) {
     visit(prefix, module);
   } else if constexpr (Module<Plain>) {
     int named = 0;
@@ -92,6 +130,12 @@ void walk(M& module, FunctionRef<void(std::string const&, detail::ParameterOf<M>
     int index = 0;
     for (auto& element : module) walk(element, visit, detail::join_name(prefix, std::to_string(index++)));
   }
+}
+
+/// Calls `visit(name, buffer)` for every buffer below `module`, in the same order and under the same names.
+template <class M>
+void walk_buffers(M& module, BufferVisitor visit, std::string const& prefix = {}) {
+  walk(module, ParameterVisitor::of_buffers(visit), prefix);
 }
 
 /// The parameters below a module, in the order of the walk.
