@@ -40,6 +40,16 @@ static_assert(flops_per_token(tied, 10) == flops_per_token(tiny, 10));
 static_assert(parameters(with(tiny, field<"peri_norm">(true))).norm == 64 + 3 * 4 * 64);
 static_assert(parameters(with(tiny, field<"embedding_norm">(true))).norm == count.norm + 64);
 
+// Experts: all are parameters, those that a token meets are active; torchtitan's debugmodel of Llama 4.
+constexpr auto experts = with(tiny, every<2>(Moe{.experts = 4, .hidden = 32}, SwiGlu{.hidden = 128}));
+static_assert(parameters(experts).channel == 2 * 3 * 64 * 128 + 3 * 64 * 32 * (4 + 1) + 4 * 64);
+static_assert(active_parameters(experts) == parameters(experts).total() - 3 * 64 * 32 * 3);
+static_assert(active_parameters(tiny) == count.total());
+static_assert(flops_per_token(experts, 10) == 6.0 * (active_parameters(experts) - 6400) + 12.0 * 3 * 4 * 16 * 10);
+constexpr auto sparse = with(debugmodel, every<2>(Moe{}, SwiGlu{}));
+static_assert(parameters(sparse).total() == 15'017'216 && active_parameters(sparse) == 6'759'680);
+static_assert(flops_per_token(sparse, 2048) == 75'161'088);
+
 // Pieces of one's own count as they say.
 static_assert(parameters(with(tiny, OwnMixer{})).mixer == 3 * 3 * 64);
 static_assert(parameters(with(tiny, OwnNorm{})).norm == (1 + 3 * 2) * 2 * 64);

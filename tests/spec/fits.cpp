@@ -39,6 +39,15 @@ static_assert(!fits(with(gpt, Rope{.scaling = {.factor = 8, .original = 0}})));
 static_assert(fits(with(gpt, Rope{.scaling = {.factor = 16, .low = 1, .high = 1}})), "Llama 4's: a step, not a blend");
 static_assert(!fits(with(gpt, SwiGlu{.hidden = -1})) && !fits(with(gpt, SwiGlu{.multiplier = -1})));
 
+// Experts.
+static_assert(fits(with(gpt, Moe{})) && fits(with(gpt, every<2>(Moe{.experts = 4, .top_k = 4}, SwiGlu{}))));
+static_assert(!fits(with(gpt, Moe{.experts = 4, .top_k = 5})) && !fits(with(gpt, Moe{.top_k = 0})));
+static_assert(!fits(with(gpt, Moe{.shared = -1})) && fits(with(gpt, Moe{.shared = 0})));
+static_assert(!fits(with(gpt, Moe{.route_scale = -1})) && !fits(with(gpt, Moe{.auxiliary = -1})));
+static_assert(!fits(with(gpt, Moe{.hidden = -1})) && !fits(with(gpt, Moe{.multiple_of = 0})));
+static_assert(!fits(with(gpt, Moe{}), Plan{.tensor = 2}) && fits(with(gpt, Moe{}), Plan{.shard = rest}));
+static_assert(fits(with(gpt, every<4>(Moe{.top_k = 0}, SwiGlu{}))), "of two layers none is the fourth");
+
 // Norm and initial scales.
 static_assert(!fits(with(gpt, RmsNorm{.epsilon = -1e-5})) && fits(with(gpt, RmsNorm{.epsilon = 0})));
 static_assert(!fits(with(gpt, every<2>(RmsNorm{}, RmsNorm{.epsilon = -1e-5}))));
@@ -96,6 +105,8 @@ TEST_CASE("a number that is none fits nowhere") {
   CHECK_FALSE(fits(with(gpt, Rope{.scaling = {.factor = not_a_number}})));
   CHECK_FALSE(fits(with(gpt, Rope{.scaling = {.factor = 8, .low = not_a_number}})));
   CHECK_FALSE(fits(with(gpt, SwiGlu{.multiplier = not_a_number})));
+  CHECK_FALSE(fits(with(gpt, Moe{.multiplier = not_a_number})));
+  CHECK_FALSE(fits(with(gpt, Moe{.balance = not_a_number})));
 }
 
 TEST_CASE("fits answers for any sizes and degrees at all") {
@@ -111,6 +122,26 @@ TEST_CASE("fits answers for any sizes and degrees at all") {
               fitting += fits(with(gpt, field<"width">(width), Attention{.heads = heads, .kv_heads = keys},
                                    SwiGlu{.multiplier = multiplier, .multiple_of = multiple}),
                               Plan{.tensor = tensor});
+            }
+          }
+        }
+      }
+    }
+  }
+  CHECK(fitting > 0);
+}
+
+TEST_CASE("fits answers for any experts at all") {
+  int const odd_values[] = {INT_MIN, -1, 0, 1, 2, 8, INT_MAX};
+  int fitting = 0;
+  for (int experts : odd_values) {
+    for (int top_k : odd_values) {
+      for (int shared : odd_values) {
+        for (int multiple : odd_values) {
+          for (double multiplier : {-1.0, 0.0, 1.3, 1e300, not_a_number}) {
+            for (int width : odd_values) {
+              Moe const moe{.experts = experts, .top_k = top_k, .shared = shared, .multiplier = multiplier, .multiple_of = multiple};
+              fitting += fits(with(gpt, field<"width">(width), moe, Attention{.heads = 1}, NoPosition{}));
             }
           }
         }

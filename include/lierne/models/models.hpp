@@ -3,3 +3,4 @@
 #pragma once
 
 #include "lierne/models/llama3.hpp"
+#include "lierne/models/llama4.hpp"

@@ -48,14 +48,27 @@ constexpr ParameterCount parameters(Decoder<Slots...> const& spec) {
   return count;
 }
 
-/// Training FLOPs for one token at sequence length S: 6 for each weight outside the embedding (the output's counts, tied
-/// or not), and 12·H·d·S a layer for
-/// the score and value products (2 forward + 4 backward, two operations each; no causal discount).
+/// The weights that one token meets: all but those of the experts that it is not sent to.
+/// Example: `static_assert(active_parameters(models::llama4_debugmodel) == 6'759'680);`
+template <class... Slots>
+constexpr std::int64_t active_parameters(Decoder<Slots...> const& spec) {
+  std::int64_t active = parameters(spec).total();
+  detail::for_each_block(spec, [&](auto const& block, int layers) {
+    if constexpr (requires { block.channel.active_parameters(block.width); }) {
+      active -= layers * (block.channel.parameters(block.width) - block.channel.active_parameters(block.width));
+    }
+  });
+  return active;
+}
+
+/// Training FLOPs for one token at sequence length S: 6 for each active weight outside the embedding (the output's
+/// counts, tied or not), and 12·H·d·S a layer for the score and value products (2 forward + 4 backward, two operations
+/// each; no causal discount).
 /// Source: torchtitan's get_nparams_and_flops.
 template <class... Slots>
 constexpr double flops_per_token(Decoder<Slots...> const& spec, double sequence) {
-  auto const count = parameters(spec);
-  double flops = 6.0 * static_cast<double>(spec.tied ? count.total() : count.total() - count.embedding);
+  auto const active = active_parameters(spec);
+  double flops = 6.0 * static_cast<double>(spec.tied ? active : active - parameters(spec).embedding);
   detail::for_each_block(spec, [&](auto const& block, int layers) {
     if constexpr (requires { block.mixer.sequence_flops(block.width, sequence); }) {
       flops += layers * block.mixer.sequence_flops(block.width, sequence);

@@ -7,6 +7,7 @@
 #include "lierne/spec/every.hpp"
 #include "lierne/spec/loss.hpp"
 #include "lierne/spec/mask.hpp"
+#include "lierne/spec/moe.hpp"
 #include "lierne/spec/norm.hpp"
 #include "lierne/spec/position.hpp"
 #include "lierne/spec/precision.hpp"
@@ -31,7 +32,7 @@ struct Decoder {
                 "Decoder: .position must be a position (Rope, NoPosition, or every<N> of them)");
   static_assert(Fills<Mask, Role::mask>, "Decoder: .mask must be a mask (Causal, or your own with role = Role::mask)");
   static_assert(Fills<Channel, Role::channel>,
-                "Decoder: .channel must be a channel mixer (SwiGlu, or your own piece with role = Role::channel)");
+                "Decoder: .channel must be a channel mixer (SwiGlu, Moe, or your own piece with role = Role::channel)");
   static_assert(Fills<Norm, Role::norm>, "Decoder: .norm must be a norm (RmsNorm, or your own with role = Role::norm)");
   static_assert(Fills<Scaling, Role::scaling>, "Decoder: .scaling must be a parametrisation (Standard or MuP)");
   static_assert(Fills<PrecisionPolicy, Role::precision>,

@@ -51,12 +51,34 @@ constexpr bool rotation_is_possible(Position const& position) {
   return true;
 }
 template <class Channel>
+constexpr bool routes(Channel const& channel) {
+  if constexpr (std::same_as<Channel, Moe>) {
+    return channel.top_k >= 1 && channel.top_k <= channel.experts && channel.shared >= 0;
+  }
+  return true;
+}
+template <class Channel>
+constexpr bool routing_numbers_are_possible(Channel const& channel) {
+  if constexpr (std::same_as<Channel, Moe>) {
+    return channel.route_scale >= 0 && channel.balance >= 0 && channel.auxiliary >= 0;
+  }
+  return true;
+}
+template <class Channel>
+constexpr bool tensor_keeps_experts_whole(Channel const&, int tensor) {
+  return tensor == 1 || !std::same_as<Channel, Moe>;
+}
+template <class Channel>
 constexpr bool hidden_is_positive(Channel const& channel, int width) {
   if constexpr (std::same_as<Channel, SwiGlu>) {
     // 8/3 · width · multiplier stays below 2^31.
     bool const rule_can_be_asked = width >= 1 && channel.multiple_of >= 1 && channel.multiplier >= 0 &&
                                    (channel.multiplier + 1) * width < 8e8;
     return rule_can_be_asked && channel.hidden_size(width) >= 1;
+  }
+  if constexpr (std::same_as<Channel, Moe>) {
+    SwiGlu const rule{.hidden = channel.hidden, .multiplier = channel.multiplier, .multiple_of = channel.multiple_of};
+    return routes(channel) && hidden_is_positive(rule, width) && channel.hidden_size(width) >= 1;
   }
   return true;
 }
@@ -106,11 +128,11 @@ constexpr bool all_blocks(Spec const& spec, Rule rule) {
 }
 
 struct Fit {
-  bool sizes, heads, keys, head_size, rotation, hidden, epsilon, deviations, base, loss;
-  bool plan, tensor_heads, tensor_hidden, tensor_vocab;
+  bool sizes, heads, keys, head_size, rotation, routes, routing_numbers, hidden, epsilon, deviations, base, loss;
+  bool plan, tensor_heads, tensor_experts, tensor_hidden, tensor_vocab;
   constexpr bool all() const {
-    return sizes && heads && keys && head_size && rotation && hidden && epsilon && deviations && base && loss && plan && tensor_heads &&
-           tensor_hidden && tensor_vocab;
+    return sizes && heads && keys && head_size && rotation && routes && routing_numbers && hidden && epsilon &&
+           deviations && base && loss && plan && tensor_heads && tensor_experts && tensor_hidden && tensor_vocab;
   }
 };
 
@@ -123,6 +145,8 @@ constexpr Fit fit(Spec const& spec, Plan plan) {
           .keys = all([](auto const& b) { return keys_divide_heads(b.mixer); }),
           .head_size = all([](auto const& b) { return head_size_is_even(b.mixer, b.position, b.width); }),
           .rotation = all([](auto const& b) { return rotation_is_possible(b.position); }),
+          .routes = all([](auto const& b) { return lierne::detail::routes(b.channel); }),
+          .routing_numbers = all([](auto const& b) { return routing_numbers_are_possible(b.channel); }),
           .hidden = all([](auto const& b) { return hidden_is_positive(b.channel, b.width); }),
           .epsilon = all([](auto const& b) { return epsilon_is_possible(b.norm); }),
           .deviations = deviations_are_possible(spec.scaling),
@@ -130,6 +154,7 @@ constexpr Fit fit(Spec const& spec, Plan plan) {
           .loss = loss_is_possible(spec.loss),
           .plan = well_formed(plan),
           .tensor_heads = all([&](auto const& b) { return tensor_divides_heads(b.mixer, tensor); }),
+          .tensor_experts = all([&](auto const& b) { return tensor_keeps_experts_whole(b.channel, tensor); }),
           .tensor_hidden = all([&](auto const& b) { return tensor_divides_hidden(b.channel, b.width, tensor); }),
           .tensor_vocab = spec.vocab % tensor == 0};
 }
@@ -152,6 +177,10 @@ struct CheckedSpec {
                 "Model: the head size width / heads must be even under a Rope (change heads, or use NoPosition)");
   static_assert(fit.rotation,
                 "Model: position.base must be positive, scaling.factor at least 0, low at most high (see RopeScaling)");
+  static_assert(fit.routes,
+                "Model: channel.top_k must be at least 1 and at most experts, shared at least 0 (see Moe)");
+  static_assert(fit.routing_numbers,
+                "Model: channel.route_scale, balance and auxiliary must be 0 or more (leave them out for Llama 4's)");
   static_assert(fit.hidden,
                 "Model: channel.hidden must be positive, given or by rule (see SwiGlu: multiplier, multiple_of)");
   static_assert(fit.epsilon, "Model: norm.epsilon must be 0 or more (leave it out for 1e-5)");
@@ -165,6 +194,8 @@ struct CheckedSpec {
                 "Model: plan degrees must be at least 1, and replicate and shard not both rest (fix the Plan)");
   static_assert(fit.tensor_heads,
                 "Model: plan.tensor must divide heads and kv_heads (lower plan.tensor, or change the mixer)");
+  static_assert(fit.tensor_experts,
+                "Model: plan.tensor must be 1 with a Moe (cut the experts by .shard; the tensor axis does not take them yet)");
   static_assert(fit.tensor_hidden,
                 "Model: plan.tensor must divide the channel's hidden size (lower plan.tensor, or set channel.hidden)");
   static_assert(fit.tensor_vocab,

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The presets of Llama 4 as records.
+#pragma once
+
+#include "lierne/spec/counts.hpp"
+#include "lierne/spec/with.hpp"
+
+namespace lierne::models {
+
+/// Six small layers for trials, experts in every second. Source (all three): torchtitan experiments/llama4, whose
+/// router scores by a sigmoid, multiplies before the experts and balances by a bias of 1e-3 a step.
+inline constexpr Decoder llama4_debugmodel{.layers = 6,
+                                           .width = 256,
+                                           .vocab = 2048,
+                                           .mixer = Attention{.heads = 16},
+                                           .position = Rope{.base = 500000},
+                                           .channel = every<2>(Moe{.experts = 8}, SwiGlu{})};
+
+/// Llama 4 Scout, 17 billion active parameters in 16 experts, with causal attention in every layer, as in the source.
+/// Example: `Model<models::llama4_17bx16e, plan> model;`
+inline constexpr Decoder llama4_17bx16e{.layers = 48,
+                                        .width = 5120,
+                                        .vocab = 202048,
+                                        .mixer = Attention{.heads = 40, .kv_heads = 8},
+                                        .position = Rope{.base = 500000},
+                                        .channel = Moe{.experts = 16, .multiplier = 1.2, .multiple_of = 2048}};
+
+/// Llama 4 Maverick: 128 experts in every second layer.
+inline constexpr auto llama4_17bx128e =
+    with(llama4_17bx16e, every<2>(Moe{.experts = 128, .multiplier = 1.2, .multiple_of = 2048},
+                                  SwiGlu{.multiplier = 1.2, .multiple_of = 2048}));
+
+static_assert(parameters(llama4_debugmodel).total() == 15'017'216);
+static_assert(parameters(llama4_17bx16e).total() == 107'769'861'120);
+static_assert(parameters(llama4_17bx128e).total() == 400'711'848'960);
+static_assert(active_parameters(llama4_debugmodel) == 6'759'680);
+static_assert(active_parameters(llama4_17bx16e) == 17'172'894'720);
+static_assert(active_parameters(llama4_17bx128e) == 17'184'691'200);
+static_assert(flops_per_token(llama4_debugmodel, 256) == 42'130'944);
+static_assert(flops_per_token(llama4_17bx16e, 8192) == 120'989'644'800);
+static_assert(flops_per_token(llama4_17bx128e, 8192) == 121'060'423'680);
+
+}  // namespace lierne::models
