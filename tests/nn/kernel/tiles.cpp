@@ -37,3 +37,14 @@ TEST_CASE("only float32 and bfloat16 on the CPU are fusible") {
   CHECK_FALSE(kernel::fusible(x.to(int64)));
   CHECK_FALSE(kernel::fusible(at::empty({2}, at::TensorOptions().device(at::kMeta))));
 }
+
+TEST_CASE("an empty tensor has no tiles, and no wrong dtype") {
+  for (auto dtype : {float32, bfloat16}) {
+    auto const empty = at::empty({0, 8}, at::TensorOptions().dtype(dtype));
+    kernel::Sink const sink(empty);
+    kernel::Source const source(empty);
+    float buffer[1];
+    sink.store(0, 0, buffer);
+    CHECK_NOTHROW(source.tile(0, 0, buffer));
+  }
+}

@@ -24,7 +24,7 @@ class Source {
  public:
   explicit Source(Tensor const& t)
       : wide_(t.scalar_type() == float32 ? t.const_data_ptr<float>() : nullptr),
-        narrow_(wide_ ? nullptr : t.const_data_ptr<at::BFloat16>()) {}
+        narrow_(t.scalar_type() == float32 ? nullptr : t.const_data_ptr<at::BFloat16>()) {}
 
   /// Elements [offset, offset + count), in place or copied to `buffer`.
   [[gnu::always_inline]] float const* tile(std::int64_t offset, std::int64_t count, float* buffer) const {
@@ -47,7 +47,7 @@ class Sink {
  public:
   explicit Sink(Tensor const& t)
       : wide_(t.scalar_type() == float32 ? t.mutable_data_ptr<float>() : nullptr),
-        narrow_(wide_ ? nullptr : t.mutable_data_ptr<at::BFloat16>()) {}
+        narrow_(t.scalar_type() == float32 ? nullptr : t.mutable_data_ptr<at::BFloat16>()) {}
 
   /// Where to write elements from `offset` on: in place or in `buffer`. `store` must follow.
   [[gnu::always_inline]] float* tile(std::int64_t offset, float* buffer) const { return wide_ ? wide_ + offset : buffer; }
