@@ -4,7 +4,8 @@
 Same mathematics and the same parameter names (torchtitan's FQNs): embedding, RMSNorm, interleaved RoPE, grouped-query
 attention through SDPA, SwiGLU, float32 cross entropy as a sum over valid tokens divided by their number.
 
-    python llama.py FIXTURE.safetensors      checks the model against a `llama3_*` fixture: logits, gradients, three steps
+    python llama.py FIXTURE.safetensors      checks the model against a `llama3_*` fixture, or a `llama4_*` one in float32:
+                                             logits, gradients, three steps
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import math
 import struct
 import sys
 
+import moe
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -38,6 +40,11 @@ class Config:
     rate: float = 2e-3
     decay: float = 0.1
     clip: float = 1.0
+    experts: int = 0  # 0: a dense model; else every `interleave`-th layer is a mixture, see moe.py
+    top_k: int = 1
+    expert_hidden: int = 0
+    interleave: int = 2
+    way: str = "grouped"  # how experts are multiplied
 
     @classmethod
     def from_json(cls, text: str) -> "Config":
@@ -151,16 +158,20 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, index: int = 0):
         super().__init__()
         self.attention = Attention(config)
-        self.feed_forward = FeedForward(config)
+        self.mixes = config.experts > 0 and (index + 1) % config.interleave == 0
+        if self.mixes:
+            self.moe = moe.MoE(config, config.way)
+        else:
+            self.feed_forward = FeedForward(config)
         self.attention_norm = RMSNorm(config.width, config.eps)
         self.ffn_norm = RMSNorm(config.width, config.eps)
 
     def forward(self, h: torch.Tensor, table, rope) -> torch.Tensor:
         h = h + self.attention(self.attention_norm(h), table, rope)
-        return h + self.feed_forward(self.ffn_norm(h))
+        return h + (self.moe if self.mixes else self.feed_forward)(self.ffn_norm(h))
 
 
 class Llama(nn.Module):
@@ -171,7 +182,7 @@ class Llama(nn.Module):
         self.config = config
         self.rope = rope
         self.tok_embeddings = nn.Embedding(config.vocab, config.width)
-        self.layers = nn.ModuleDict({str(index): Block(config) for index in range(config.layers)})
+        self.layers = nn.ModuleDict({str(index): Block(config, index) for index in range(config.layers)})
         self.norm = RMSNorm(config.width, config.eps)
         self.output = nn.Linear(config.width, config.vocab, bias=False)
         self.to(dtype)
@@ -193,6 +204,12 @@ class Llama(nn.Module):
         logits = logits if logits.dtype == torch.float64 else logits.float()
         return F.cross_entropy(logits, labels.flatten())
 
+    def update_bias(self) -> None:
+        """Ends a step of the mixtures of experts."""
+        for block in self.layers.values():
+            if block.mixes:
+                block.moe.update_bias()
+
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
         """The reference's initial weights, drawn in the reference's order."""
@@ -200,10 +217,14 @@ class Llama(nn.Module):
         nn.init.normal_(self.tok_embeddings.weight)
         for index, block in enumerate(self.layers.values()):
             depth = 0.02 / math.sqrt(2 * (index + 1))
-            attention, forward = block.attention, block.feed_forward
+            attention = block.attention
             for weight in (attention.wq.weight, attention.wk.weight, attention.wv.weight):
                 nn.init.trunc_normal_(weight, 0.0, 0.02)
             nn.init.trunc_normal_(attention.wo.weight, 0.0, depth)
+            if block.mixes:
+                block.moe.initialise(depth)
+                continue
+            forward = block.feed_forward
             nn.init.trunc_normal_(forward.w1.weight, 0.0, 0.02)
             nn.init.trunc_normal_(forward.w2.weight, 0.0, depth)
             nn.init.trunc_normal_(forward.w3.weight, 0.0, depth)
@@ -245,6 +266,9 @@ def check_fixture(path: str) -> None:
                     hidden=first["layers.0.feed_forward.w1.weight"].shape[0], vocab=fields["vocab_size"],
                     length=tensors["tokens"].shape[1], base=fields["rope_theta"], eps=fields["norm_eps"],
                     rope_scaling=tuple(scaling[key] for key in SCALING) if scaling else None, rate=1e-3)
+    if "moe_args" in fields:
+        config.experts, config.expert_hidden = first["layers.1.moe.experts.w1"].shape[:2]
+        config.top_k, config.interleave = fields["moe_args"]["top_k"], fields["interleave_moe_layer_step"]
     double = dtype == torch.float64
     bounds = (1e-12, 1e-12, 1e-11) if double else (3e-6, 1e-5, 3e-5)
     for rope in (rotate, rotate_real):
@@ -261,6 +285,7 @@ def check_fixture(path: str) -> None:
                     expected = tensors["g0/" + name]
                     worst[1] = max(worst[1], ((weight.grad - expected).norm() / expected.norm()).item())
             nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+            model.update_bias()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         for name, weight in model.named_parameters():

@@ -97,6 +97,7 @@ def main() -> None:
     def step(gradients, window) -> float:
         loss = gradients(window[:, :-1], window[:, 1:])
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip, foreach=True)
+        model.update_bias()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return loss.item()

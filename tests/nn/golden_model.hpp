@@ -36,6 +36,24 @@ inline constexpr Decoder mup_untied{.layers = 3,
 /// mup_tied: the same with every norm that a record can have and the output tied to the embedding; plain first values.
 inline constexpr auto mup_tied = with(mup_untied, field<"tied">(true), field<"peri_norm">(true));
 
+/// llama4_top1 and llama4_top1_perturbed: experts in layers 1 and 3.
+inline constexpr Decoder top1{.layers = 4,
+                              .width = 64,
+                              .vocab = 128,
+                              .mixer = Attention{.heads = 4, .kv_heads = 2},
+                              .position = Rope{.base = 5e5},
+                              .channel = every<2>(Moe{.experts = 4, .multiple_of = 16}, SwiGlu{.multiple_of = 16})};
+/// The same with other experts in the same layers.
+template <auto spec = top1>
+constexpr auto with_experts(Moe experts) {
+  return with(spec, every<2>(experts, spec.channel.others));
+}
+/// llama4_top2_before.
+inline constexpr auto top2 = with_experts(Moe{.experts = 4, .top_k = 2, .multiple_of = 16});
+/// llama4_top1_f64: width 32, perturbed, in float64.
+inline constexpr auto top1_f64 =
+    with(top1, field<"width">(32), Float64{}, every<2>(Moe{.experts = 4, .multiple_of = 8}, SwiGlu{.multiple_of = 8}));
+
 inline std::string path(std::string const& name) { return LIERNE_GOLDEN "/" + name + ".safetensors"; }
 
 /// Copies this process's box of each of the file's tensors `prefix + name` into the model.
@@ -47,6 +65,11 @@ void load(M& model, SafeTensors const& file, std::string const& prefix = "w0/") 
     REQUIRE(whole.sizes() == at::IntArrayRef(p.shape));
     p.owned.copy_(lierne::detail::narrow_to(whole, p.box));
   });
+  if constexpr (requires { model.walk_buffers(BufferVisitor{}); }) {
+    model.walk_buffers([&](std::string const& name, Buffer& buffer) {
+      if (buffer.persistent) buffer.value.copy_(file.tensor(prefix + name));
+    });
+  }
 }
 
 inline double max_abs(Tensor const& a, Tensor const& b) {

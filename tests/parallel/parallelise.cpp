@@ -24,7 +24,18 @@ Case batch_of(SafeTensors const& file, Mesh const& mesh) {
           static_cast<double>(valid_labels(labels))};
 }
 
-/// The gradients of one process on the whole batch.
+/// The selection biases behind the step's tokens.
+template <class M>
+std::map<std::string, Tensor> biases_of(M& model) {
+  model.update_expert_bias();
+  std::map<std::string, Tensor> biases;
+  model.walk_buffers([&](std::string const& name, Buffer& buffer) {
+    if (buffer.persistent) biases[name] = buffer.value;
+  });
+  return biases;
+}
+
+/// The gradients of one process on the whole batch, and the biases.
 template <auto spec>
 std::map<std::string, Tensor> alone(SafeTensors const& file) {
   Mesh const mesh;
@@ -35,6 +46,7 @@ std::map<std::string, Tensor> alone(SafeTensors const& file) {
   backward(model.loss(batch.tokens, batch.labels, batch.count));
   std::map<std::string, Tensor> gradients;
   model.walk([&](std::string const& name, Parameter& p) { gradients[name] = p.owned.grad(); });
+  gradients.merge(biases_of(model));
   return gradients;
 }
 
@@ -57,7 +69,9 @@ void equals_one_process(std::string const& fixture, double bound) {
   mesh[Axis::replicate].sum(total);
   mesh[Axis::shard].sum(total);
   CHECK(std::abs(total.template item<double>() - file.tensor("losses")[0].template item<double>()) <= 3e-6);
-  CHECK(expected.size() == model.parameters().size());
+  auto const biases = biases_of(model);
+  CHECK(expected.size() == model.parameters().size() + biases.size());
+  for (auto const& [name, bias] : biases) CHECK(bias.equal(expected.at(name)));
   model.walk([&](std::string const& name, Parameter& p) {
     CAPTURE(name);
     auto const& gradient = p.owned.grad();
@@ -90,6 +104,15 @@ TEST_CASE("rank: replicate 2" * doctest::skip()) {
 TEST_CASE("rank: fsdp 2 tensor 2 float64" * doctest::skip()) {
   equals_one_process<golden::gqa_scaled_f64, Plan{.shard = rest, .tensor = 2}>("llama3_gqa_scaled_f64", 1e-10);
 }
+TEST_CASE("rank: experts fsdp 2" * doctest::skip()) {
+  equals_one_process<golden::top1, Plan{.shard = rest}>("llama4_top1_perturbed", 1e-5);
+}
+TEST_CASE("rank: experts fsdp 2 float64" * doctest::skip()) {
+  equals_one_process<golden::top1_f64, Plan{.shard = 2}>("llama4_top1_f64", 1e-10);
+}
+TEST_CASE("rank: experts replicate 2" * doctest::skip()) {
+  equals_one_process<golden::top1, Plan{.replicate = 2}>("llama4_top1_perturbed", 1e-5);
+}
 
 TEST_CASE("every gradient under a plan equals one process's") {
   SUBCASE("fsdp") { processes::run("rank: fsdp 2", 2); }
@@ -97,6 +120,9 @@ TEST_CASE("every gradient under a plan equals one process's") {
   SUBCASE("tensor") { processes::run("rank: tensor 2", 2); }
   SUBCASE("tensor in float64") { processes::run("rank: tensor 2 float64", 2); }
   SUBCASE("replicate") { processes::run("rank: replicate 2", 2); }
+  SUBCASE("experts under fsdp") { processes::run("rank: experts fsdp 2", 2); }
+  SUBCASE("experts under fsdp in float64") { processes::run("rank: experts fsdp 2 float64", 2); }
+  SUBCASE("experts replicated") { processes::run("rank: experts replicate 2", 2); }
   SUBCASE("fsdp and tensor in float64") { processes::run("rank: fsdp 2 tensor 2 float64", 4); }
 }
 

@@ -12,6 +12,8 @@ using namespace lierne;
 
 inline constexpr Decoder spec{.layers = 1, .width = 32, .vocab = 4096, .mixer = Attention{.heads = 2}};
 
+inline constexpr auto experts = with(spec, Moe{.experts = 4, .top_k = 2, .hidden = 16});
+
 /// Sentences that differ by a number, so that there is something to learn and something to hold out.
 inline Text text() {
   static auto const tokenizer =

@@ -160,6 +160,40 @@ TEST_CASE("the gradient-noise scale is measured in a run that goes on as without
   CHECK(metrics[1]["gradient_noise/noise"].get<double>() > 0);
 }
 
+TEST_CASE("experts: loads are written every step, and the bias follows the training tokens alone") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_experts";
+  std::filesystem::remove_all(folder);
+  auto const fit = [](Options chosen, std::map<std::string, Tensor>& buffers) {
+    auto data = small::data();
+    Model<small::experts> model;
+    model.init({.seed = 5});
+    Trainer trainer{std::move(model), scheduled(rule(), schedule_of_run()), std::move(chosen)};
+    auto const result = trainer.fit(data);
+    trainer.model().walk_buffers([&](std::string const& name, Buffer& b) { buffers[name] = b.value; });
+    return result;
+  };
+  auto validated = options(8, folder.string());
+  validated.validate_every = 1;
+  std::map<std::string, Tensor> with_validation, without;
+  auto const result = fit(validated, with_validation);
+  CHECK(fit(options(8), without).loss == result.loss);
+  REQUIRE(with_validation.size() == 2);
+  for (auto const& [name, value] : with_validation) CHECK(value.equal(without.at(name)));
+  // Every step of 1e-3 moved each of the four biases, up or down or by the mean of all.
+  CHECK(with_validation.at("layers.0.moe.expert_bias").abs().max().item<double>() > 1e-3);
+  CHECK(with_validation.at("layers.0.moe.tokens_per_expert").sum().item<std::int64_t>() == 0);
+  int steps = 0;
+  for (auto const& line : lines(folder)) {
+    if (!line.contains("grad_norm")) continue;
+    ++steps;
+    auto const largest = line.at("expert_load/layers.0.moe/max").get<double>();
+    CHECK(largest >= 1);
+    CHECK(largest <= 2);  // two different experts a token: half of all choices at most
+    CHECK(line.at("expert_load/layers.0.moe/unused").get<double>() <= 0.5);
+  }
+  CHECK(steps == 8);
+}
+
 TEST_CASE("matrices follow muon, embedding, norms and output adamw, by groups") {
   auto const matrices = clip_norm(1.0) | muon({.rate = 0.02}) | decay(0.1, times_rate);
   auto data = small::data();

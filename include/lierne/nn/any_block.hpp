@@ -28,6 +28,8 @@ class AnyBlock {
   virtual Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group,
                             Observed const& watch) const = 0;
   virtual std::optional<Rotation> rotation() const = 0;
+  /// Its layer of experts; without one, the pointers are null.
+  virtual RoutedLayer routed() { return {}; }
   virtual void walk(ParameterVisitor visit, std::string const& prefix) = 0;
 };
 
@@ -60,6 +62,10 @@ class BlockOf final : public AnyBlock {
   std::optional<Rotation> rotation() const override {
     using Mixer = typename Block<block>::Mixer;
     if constexpr (requires { requires Mixer::rotates; }) return Rotation{Mixer::rope, Mixer::head_size};
+    return {};
+  }
+  RoutedLayer routed() override {
+    if constexpr (requires { block_.channel.routed(); }) return block_.channel.routed();
     return {};
   }
   void walk(ParameterVisitor visit, std::string const& prefix) override { lierne::walk(block_, visit, prefix); }

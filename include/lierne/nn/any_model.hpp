@@ -54,6 +54,11 @@ class AnyModel {
   /// Calls `visit(name, parameter)` for every parameter.
   void walk(ParameterVisitor visit, std::string const& prefix = {});
   std::vector<Parameter*> parameters() { return parameters_of(*this); }
+  /// Calls `visit(name, buffer)` for every buffer; those that are persistent belong to a checkpoint.
+  void walk_buffers(BufferVisitor visit) { walk(ParameterVisitor::of_buffers(visit)); }
+  /// Moves the selection biases of all layers of experts by the tokens of the step, and counts anew. Call it once a
+  /// step on all ranks, behind the last backward pass and before the optimizer. Returns the loads, layer by layer.
+  std::vector<ExpertLoad> update_expert_bias();
   /// The units in the order in which forward runs them.
   std::vector<Unit> const& units();
   /// Replaces who materialises the units (parallel/ does).
@@ -87,9 +92,10 @@ class AnyModel {
   /// The output product of the last norm's result, capped where the loss caps.
   Tensor logits(Tensor const& normed) const;
   Tensor product_logits(Tensor const& normed) const;
-  /// Runs all units on tokens; `finish` takes the last norm's result to what is returned.
+  /// Runs all units on tokens, each of which weighs `token_weight` in the loss, if there is one; `finish` takes the last
+  /// norm's result to what is returned.
   template <class Watch>
-  Tensor run(Tensor const& tokens, Watch const& watch, Finish finish);
+  Tensor run(Tensor const& tokens, Watch const& watch, double token_weight, Finish finish);
   template <class Watch>
   Tensor loss_of(Tensor const& tokens, Tensor const& labels, double count, Watch const& watch);
   Tensor run_unit(std::size_t index, FunctionRef<Tensor()> run);
@@ -156,12 +162,25 @@ LIERNE_INLINE void AnyModel::init(InitOptions const& options, Mesh const& mesh) 
   mesh_ = &mesh;
   if (!materialiser_) materialiser_ = std::make_unique<CastMaterialiser>(sizes_.compute);
   lierne::init(*this, options, mesh, sizes_.master);
+  walk_buffers([&](std::string const& name, Buffer& buffer) {
+    auto const dtype = buffer.dtype == at::ScalarType::Undefined ? sizes_.master : buffer.dtype;
+    buffer.name = name;
+    buffer.value = at::zeros(buffer.shape, at::TensorOptions().dtype(dtype).device(options.device));
+  });
   rotary_.clear();
 }
 
 LIERNE_INLINE void AnyModel::materialise_by(std::unique_ptr<Materialiser> materialiser) {
   materialiser_ = std::move(materialiser);
   casts_alone_ = false;
+}
+
+LIERNE_INLINE std::vector<ExpertLoad> AnyModel::update_expert_bias() {
+  std::vector<RoutedLayer> layers;
+  for (auto const& layer : layers_) {
+    if (auto const routed = layer->routed(); routed.tokens_per_expert) layers.push_back(routed);
+  }
+  return lierne::update_expert_bias(layers, *mesh_);
 }
 
 LIERNE_INLINE std::vector<Unit> const& AnyModel::units() {
@@ -233,7 +252,7 @@ struct StreamWatch {
 }  // namespace detail
 
 template <class Watch>
-Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, Finish finish) {
+Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, double token_weight, Finish finish) {
   check(materialiser_ != nullptr, "Model: forward before init (call model.init(...) first)");
   check<ShapeError>(tokens.dim() == 2 && tokens.scalar_type() == int64, "Model: expected tokens [B, L] of int64, found ",
                     to_string(tokens.sizes()), " of ", at::toString(tokens.scalar_type()));
@@ -249,7 +268,7 @@ Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, Finish finish) {
   if (!sizes_.tied) h = materialiser_->release(table, h);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     auto const& block = *layers_[l];
-    Sequence sequence;
+    Sequence sequence{.counts = records_gradients(), .token_weight = token_weight};
     if (auto const rotation = block.rotation()) sequence.rotary = rotary(*rotation, length);
     auto const watch_layer = watch.below(Watch::looks ? "layers." + std::to_string(l) : std::string());
     h = run_unit(l + 1, [&] {
@@ -270,16 +289,16 @@ Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, Finish finish) {
 }
 
 LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens) {
-  return run(tokens, Unobserved{}, [this](Tensor const& normed) { return logits(normed); });
+  return run(tokens, Unobserved{}, 0, [this](Tensor const& normed) { return logits(normed); });
 }
 
 LIERNE_INLINE Tensor AnyModel::forward(Tensor const& tokens, Observer observe) {
-  return run(tokens, detail::StreamWatch{&observe}, [this](Tensor const& normed) { return logits(normed); });
+  return run(tokens, detail::StreamWatch{&observe}, 0, [this](Tensor const& normed) { return logits(normed); });
 }
 
 template <class Watch>
 Tensor AnyModel::loss_of(Tensor const& tokens, Tensor const& labels, double count, Watch const& watch) {
-  return run(tokens, watch, [&](Tensor const& normed) {
+  return run(tokens, watch, 1 / count, [&](Tensor const& normed) {
     auto options = sizes_.loss.options;
     if (!records_gradients()) options.z = 0;  // a regulariser: what judges a model is the cross entropy
     if (sizes_.loss.own != nullptr) return sizes_.loss.own(product_logits(normed), labels) / count;

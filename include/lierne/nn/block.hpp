@@ -4,6 +4,7 @@
 
 #include "lierne/mesh/redistribute.hpp"
 #include "lierne/nn/attention.hpp"
+#include "lierne/nn/moe.hpp"
 #include "lierne/nn/norm.hpp"
 #include "lierne/nn/observer.hpp"
 #include "lierne/nn/swiglu.hpp"
@@ -22,11 +23,6 @@ Layer make_layer(Initial const& outward) {
     return Layer{};
   }
 }
-
-/// What stands where a block has no norm or no factor.
-struct Absent {
-  static void members(auto&, auto&&) {}
-};
 
 /// The residual stream after an addition, and its norm; a norm that can do both at once does.
 template <class Norm>

@@ -22,4 +22,13 @@ constexpr std::string_view module_name(std::string_view fallback) {
   return fallback;
 }
 
+namespace detail {
+
+/// What stands where a record leaves a part of a layer out.
+struct Absent {
+  static void members(auto&, auto&&) {}
+};
+
+}  // namespace detail
+
 }  // namespace lierne

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mixer knows of the sequence it works on, besides the activations.
+// What a layer knows of the sequence it works on, besides the activations.
 #pragma once
 
 #include "lierne/tensor/tensor.hpp"
@@ -10,6 +10,11 @@ namespace lierne {
 struct Sequence {
   /// Rotations of the kind's Rope: [L, d/2, 2], cosine and sine of each pair's angle; undefined without a Rope.
   Tensor rotary{};
+  /// Whether layers may count what they see: in a training pass, when it runs first; not in validation, nor where a
+  /// backward pass runs it again.
+  bool counts = false;
+  /// What one token weighs in the loss of the step, for terms that a layer adds to it; 0 where there is no loss.
+  double token_weight = 0;
 };
 
 }  // namespace lierne

@@ -33,7 +33,7 @@ struct StepMetrics {
   std::int64_t tokens = 0;    ///< seen so far by all processes
   double data_seconds = 0;    ///< of this step, waiting for its batch
   std::map<std::string, double> optimizer{};  ///< of a measured step: the rule's monitor
-  std::map<std::string, double> model{};      ///< of a measured step: the model's probes, and gradient noise
+  std::map<std::string, double> model{};      ///< load of experts; of a measured step: probes, and gradient noise
 };
 
 /// A validation: mean cross entropy of the held-out text.

@@ -27,8 +27,11 @@ class Trainable {
   virtual Tensor probed_loss(Tensor const& tokens, Tensor const& labels, double count) {
     return loss(tokens, labels, count);
   }
+  /// Ends the step of the layers of experts, see `AnyModel`; returns their loads.
+  virtual std::vector<ExpertLoad> update_expert_bias() { return {}; }
   virtual Tensor logits(Tensor const& tokens) = 0;
   virtual std::vector<Parameter*> parameters() = 0;
+  virtual void walk_buffers(BufferVisitor /*visit*/) {}
 };
 
 namespace detail {
@@ -60,8 +63,10 @@ class TrainableModel final : public Trainable {
     if constexpr (has_probes) return model_.loss(tokens, labels, count, model_.probes());
     return loss(tokens, labels, count);
   }
+  std::vector<ExpertLoad> update_expert_bias() override { return model_.update_expert_bias(); }
   Tensor logits(Tensor const& tokens) override { return model_.forward(tokens); }
   std::vector<Parameter*> parameters() override { return model_.parameters(); }
+  void walk_buffers(BufferVisitor visit) override { model_.walk_buffers(visit); }
 
  private:
   static constexpr bool has_probes = requires(M& model) { model.probes(); };

@@ -33,7 +33,8 @@ struct TrainResult {
 };
 
 /// Trains a model by a rule on data. Typed outside, small inside: the loop is compiled once, whatever the model and rule.
-/// Order of a step: forward and backward → gradient sums over ranks → clip and update in one pass → metrics.
+/// Order of a step: forward and backward → gradient sums over ranks → selection biases of experts → clip and update in
+/// one pass → metrics.
 /// Errors: `LaunchError` when the launch does not fit the model's plan; `ArgumentError` for a tokenizer with more ids
 /// than the vocabulary; `NumericError` when the loss is not finite, naming the step.
 /// Example: `Trainer trainer{Model<gpt>{}, scheduled(rule, schedule), options}; trainer.fit(data);`
@@ -162,12 +163,16 @@ LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std
     auto const all = mesh_.all().gather(of(maxima).to(device_).unsqueeze(0));
     of(maxima).copy_(all.amax(0));
   };
+  for (auto const& load : model_->update_expert_bias()) {
+    metrics.model["expert_load/" + load.site + "/max"] = load.largest;
+    metrics.model["expert_load/" + load.site + "/unused"] = load.unused;
+  }
   auto const report = optimizer_->step(
       slots_, {.step = step - 1, .total = steps, .measure_norm = true, .sum_over_ranks = sum_all, .reduce_over_ranks = reduce});
   tokens_ += batch.global_valid;
   metrics.grad_norm = report.grad_norm;
   metrics.optimizer = report.metrics;
-  if (probed) metrics.model = probes->metrics(mesh_.all());
+  if (probed) metrics.model.merge(probes->metrics(mesh_.all()));
   if (noisy) metrics.model.merge(noise_->metrics());
   metrics.rate = report.rate;
   metrics.tokens = tokens_;
