@@ -86,3 +86,34 @@ TEST_CASE("a row of zeros stays zero, with finite gradients") {
     CHECK(leaves.at("weight").grad().abs().max().item<double>() == 0);
   }
 }
+
+namespace {
+
+constexpr auto with_mean = block_at<0>(Decoder{.layers = 1, .width = 7, .vocab = 8, .norm = LayerNorm{.epsilon = 1e-3}});
+constexpr auto without_bias =
+    block_at<0>(Decoder{.layers = 1, .width = 7, .vocab = 8, .norm = LayerNorm{.epsilon = 1e-3, .bias = false}});
+
+}  // namespace
+
+TEST_CASE("layer normalisation equals its formula in double") {
+  LayerNormLayer<with_mean> norm;
+  auto const leaves = alone::ready(norm, float64);
+  CHECK(leaves.size() == 2);
+  auto const x = alone::normal({3, 5, 7}, 1, 0.3);
+  auto const centred = x - x.mean(-1, true);
+  auto const scaled = centred / (centred.square().mean(-1, true) + 1e-3).sqrt() * leaves.at("weight");
+  CHECK(alone::relative(norm(x, float64), scaled + leaves.at("bias")) <= 1e-14);
+
+  LayerNormLayer<without_bias> plain;
+  auto const weight = alone::ready(plain, float64);
+  CHECK(weight.size() == 1);
+  CHECK(alone::relative(plain(x, float64), centred / (centred.square().mean(-1, true) + 1e-3).sqrt() * weight.at("weight")) <= 1e-14);
+}
+
+TEST_CASE("layer normalisation has the gradients of finite differences") {
+  LayerNormLayer<with_mean> norm;
+  auto leaves = alone::ready(norm, float64);
+  leaves["x"] = alone::normal({3, 7}, 1, 0.3).requires_grad_();
+  auto const by = alone::normal({3, 7}, 2);
+  alone::check_gradients([&] { return (norm(leaves["x"], float64).square() * by).sum(); }, leaves);
+}

@@ -6,15 +6,18 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-using lierne::Role;
-using lierne::SwiGlu;
+using namespace lierne;
 
-static_assert(lierne::Fills<SwiGlu, Role::channel>);
+static_assert(Fills<SwiGlu, Role::channel>);
 static_assert(SwiGlu{}.hidden_size(256) == 768 && SwiGlu{.multiple_of = 1}.hidden_size(256) == 682);
 static_assert(SwiGlu{.multiplier = 1.3, .multiple_of = 1024}.hidden_size(4096) == 14336);
 static_assert(SwiGlu{.multiplier = 1.2, .multiple_of = 4096}.hidden_size(16384) == 53248);
 static_assert(SwiGlu{.hidden = 1000, .multiplier = 4}.hidden_size(64) == 1000, "hidden wins, as it is");
 static_assert(SwiGlu{.hidden = 96}.parameters(64) == 3 * 96 * 64);
+static_assert(Fills<Glu<Gelu>, Role::channel> && Fills<Mlp<SquaredRelu>, Role::channel>);
+static_assert(Glu{.multiplier = 1.3, .multiple_of = 1024}.hidden_size(4096) == 14336 && Glu{.hidden = 96}.parameters(64) == 3 * 96 * 64);
+static_assert(Mlp{}.hidden_size(96) == 384 && Mlp{.multiplier = 0.5, .multiple_of = 128}.hidden_size(96) == 256);
+static_assert(Mlp{.activation = SquaredRelu{}, .hidden = 96}.parameters(64) == 2 * 96 * 64);
 
 // Every dense width that the original computed, muP's flavors (multiplier 4) and Llama 4's dense layers included.
 TEST_CASE("hidden_size is the original's for every preset") {
@@ -56,4 +59,11 @@ TEST_CASE("the name tells what the hidden size comes from") {
   CHECK(SwiGlu{}.name() == "swiglu");
   CHECK(SwiGlu{.hidden = 1408}.name() == "swiglu 1408");
   CHECK(SwiGlu{.multiplier = 1.3, .multiple_of = 1024}.name() == "swiglu x1.3 by 1024");
+}
+
+TEST_CASE("the names of feed-forwards tell activation and size") {
+  CHECK(Glu{}.name() == "glu gelu");
+  CHECK(Glu{.activation = Gelu{.approximate = true}, .hidden = 96}.name() == "glu gelu tanh 96");
+  CHECK(Mlp{}.name() == "mlp gelu");
+  CHECK(Mlp{.activation = SquaredRelu{}, .multiplier = 1.5, .multiple_of = 256}.name() == "mlp relu2 x1.5 by 256");
 }

@@ -59,6 +59,10 @@ static_assert(fits(with(gpt, MuP{})) && !fits(with(gpt, MuP{.base_width = 0})) &
 static_assert(!fits(with(gpt, MuP{.deviation = -1})) && !fits(with(gpt, MuP{.base_head_size = -1})));
 static_assert(!fits(with(gpt, CrossEntropy{.z = -1})) && !fits(with(gpt, CrossEntropy{.soft_cap = -1})));
 
+static_assert(!fits(with(gpt, Mlp{.hidden = -1})) && fits(with(gpt, Glu{})) && !fits(with(gpt, Glu{.multiple_of = 0})));
+static_assert(!fits(with(gpt, LayerNorm{.epsilon = -1})) && fits(with(gpt, LayerNorm{})));
+static_assert(!fits(with(gpt, Mlp{.hidden = 97}), Plan{.tensor = 2}));
+
 // The plan.
 static_assert(!fits(gpt, Plan{.replicate = rest, .shard = rest}) && !fits(gpt, Plan{.tensor = 0}));
 static_assert(!fits(gpt, Plan{.tensor = 4}), "two key heads cannot be cut in four");

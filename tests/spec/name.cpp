@@ -67,6 +67,14 @@ TEST_CASE("records that differ in any number have different names") {
   add(Standard{.by_depth = false});
   add(Standard{.deviation = 0.01});
   add(Standard{.embedding_deviation = 0.01});
+  add(Glu{});
+  add(Glu{.activation = Silu{}});
+  add(Mlp{});
+  add(Mlp{.activation = SquaredRelu{}});
+  add(Mlp{.multiple_of = 64});
+  add(LayerNorm{});
+  add(LayerNorm{.bias = false});
+  add(LayerNorm{.epsilon = 1e-6});
   add(MuP{});
   add(MuP{.base_width = 64});
   add(CrossEntropy{.z = 1e-4});

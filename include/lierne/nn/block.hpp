@@ -4,6 +4,7 @@
 
 #include "lierne/mesh/redistribute.hpp"
 #include "lierne/nn/attention.hpp"
+#include "lierne/nn/feed_forward.hpp"
 #include "lierne/nn/moe.hpp"
 #include "lierne/nn/norm.hpp"
 #include "lierne/nn/observer.hpp"
@@ -82,7 +83,7 @@ struct Block {
   using Mixer = typename LayerOf<MixerPiece>::template layer<block>;
   using Channel = typename LayerOf<ChannelPiece>::template layer<block>;
 
-  using PostNorm = std::conditional_t<block.peri_norm, Norm, detail::Absent>;
+  using PostNorm = std::conditional_t<block.peri_norm, Norm, NoLayer>;
 
   Mixer mixer;
   Channel channel;

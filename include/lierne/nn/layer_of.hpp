@@ -15,6 +15,11 @@ struct LayerOf {
   using layer = typename Piece::template Layer<block>;
 };
 
+/// What stands where a layer has no such part.
+struct NoLayer {
+  static void members(auto&, auto&&) {}
+};
+
 /// The name under which a piece's parameters appear below their block: the piece's own `module_name`, else `fallback`.
 template <class Piece>
 constexpr std::string_view module_name(std::string_view fallback) {

@@ -27,6 +27,43 @@ struct RmsNormLayer {
   }
 };
 
+/// The layer of `LayerNorm`. Math: (x - mean(x)) / √(var(x) + epsilon) ⊙ weight + bias over the last dimension.
+/// Numerics: computed in the weight's (master) dtype through ATen; the result is rounded once to `compute`.
+template <auto block>
+struct LayerNormLayer {
+  Parameter weight{.shape = {block.width}, .initial = Initial::ones(), .read_as = ReadAs::master, .kind = Kind::norm};
+  std::conditional_t<block.norm.bias, Parameter, NoLayer> bias = make_bias();
+
+  static void members(auto& self, auto&& visit) {
+    visit("weight", self.weight);
+    visit("bias", self.bias);
+  }
+
+  Tensor operator()(Tensor const& x, Dtype compute) const {
+    auto const wide = x.to(weight().scalar_type());
+    if constexpr (block.norm.bias) {
+      return at::layer_norm(wide, {block.width}, weight(), bias(), block.norm.epsilon).to(compute);
+    } else {
+      return at::layer_norm(wide, {block.width}, weight(), {}, block.norm.epsilon).to(compute);
+    }
+  }
+
+ private:
+  static auto make_bias() {
+    if constexpr (block.norm.bias) {
+      return Parameter{.shape = {block.width}, .initial = Initial::zeros(), .read_as = ReadAs::master, .kind = Kind::norm};
+    } else {
+      return NoLayer{};
+    }
+  }
+};
+
+template <>
+struct LayerOf<LayerNorm> {
+  template <auto block>
+  using layer = LayerNormLayer<block>;
+};
+
 template <>
 struct LayerOf<RmsNorm> {
   template <auto block>

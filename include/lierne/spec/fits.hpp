@@ -50,6 +50,14 @@ constexpr bool rotation_is_possible(Position const& position) {
   }
   return true;
 }
+// The library's feed-forwards, whose hidden size follows width, multiplier and multiple_of.
+template <class Channel>
+inline constexpr bool has_size_rule = std::same_as<Channel, SwiGlu>;
+template <class Activation>
+inline constexpr bool has_size_rule<Glu<Activation>> = true;
+template <class Activation>
+inline constexpr bool has_size_rule<Mlp<Activation>> = true;
+
 template <class Channel>
 constexpr bool routes(Channel const& channel) {
   if constexpr (std::same_as<Channel, Moe>) {
@@ -70,10 +78,10 @@ constexpr bool tensor_keeps_experts_whole(Channel const&, int tensor) {
 }
 template <class Channel>
 constexpr bool hidden_is_positive(Channel const& channel, int width) {
-  if constexpr (std::same_as<Channel, SwiGlu>) {
-    // 8/3 · width · multiplier stays below 2^31.
+  if constexpr (has_size_rule<Channel>) {
+    // 4 · width · multiplier stays below 2^31.
     bool const rule_can_be_asked = width >= 1 && channel.multiple_of >= 1 && channel.multiplier >= 0 &&
-                                   (channel.multiplier + 1) * width < 8e8;
+                                   (channel.multiplier + 1) * width < 5e8;
     return rule_can_be_asked && channel.hidden_size(width) >= 1;
   }
   if constexpr (std::same_as<Channel, Moe>) {
@@ -84,7 +92,7 @@ constexpr bool hidden_is_positive(Channel const& channel, int width) {
 }
 template <class Norm>
 constexpr bool epsilon_is_possible(Norm const& norm) {
-  if constexpr (std::same_as<Norm, RmsNorm>) return norm.epsilon >= 0;
+  if constexpr (std::same_as<Norm, RmsNorm> || std::same_as<Norm, LayerNorm>) return norm.epsilon >= 0;
   return true;
 }
 template <class Scaling>

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The feed-forward layers whose activation is a piece: gated and not.
+#pragma once
+
+#include "lierne/mesh/placement.hpp"
+#include "lierne/nn/layer_of.hpp"
+#include "lierne/nn/linear.hpp"
+#include "lierne/spec/block.hpp"
+
+namespace lierne {
+
+/// The activation of a piece, element by element. Numerics: in x's dtype, as ATen does it.
+inline Tensor activate(Silu, Tensor const& x) { return at::silu(x); }
+inline Tensor activate(Gelu gelu, Tensor const& x) { return at::gelu(x, gelu.approximate ? "tanh" : "none"); }
+inline Tensor activate(SquaredRelu, Tensor const& x) { return at::relu(x).square(); }
+/// One of the user's own.
+template <class Activation>
+  requires std::invocable<Activation const&, Tensor const&>
+Tensor activate(Activation const& activation, Tensor const& x) {
+  return activation(x);
+}
+
+/// The layer of `Glu`. Math: w2(a(w1 x) ⊙ w3 x). Shapes: x [B, L, D] → [B, L, D], hidden size F.
+/// Under tensor parallelism each rank holds F/t hidden units and yields a summand.
+template <auto block>
+struct GluLayer {
+  static constexpr std::int64_t hidden = block.channel.hidden_size(block.width);
+
+  using output = Partial;
+
+  Linear w1 = make_linear(block.width, hidden, Initial::of(block.scaling.inward(block.width)), 0);
+  Linear w2;  // its first values may fall with depth, as w3's
+  Linear w3;
+
+  static GluLayer make(Initial outward) {
+    return {.w2 = make_linear(hidden, block.width, outward, 1), .w3 = make_linear(block.width, hidden, outward, 0)};
+  }
+  static void members(auto& self, auto&& visit) {
+    visit("w1", self.w1);
+    visit("w2", self.w2);
+    visit("w3", self.w3);
+  }
+
+  Tensor operator()(Tensor const& x_BLD) const { return w2(activate(block.channel.activation, w1(x_BLD)) * w3(x_BLD)); }
+};
+
+/// The layer of `Mlp`. Math: w2 a(w1 x). Shapes and tensor parallelism as `GluLayer`.
+template <auto block>
+struct MlpLayer {
+  static constexpr std::int64_t hidden = block.channel.hidden_size(block.width);
+
+  using output = Partial;
+
+  Linear w1 = make_linear(block.width, hidden, Initial::of(block.scaling.inward(block.width)), 0);
+  Linear w2;  // its first values may fall with depth
+
+  static MlpLayer make(Initial outward) { return {.w2 = make_linear(hidden, block.width, outward, 1)}; }
+  static void members(auto& self, auto&& visit) {
+    visit("w1", self.w1);
+    visit("w2", self.w2);
+  }
+
+  Tensor operator()(Tensor const& x_BLD) const { return w2(activate(block.channel.activation, w1(x_BLD))); }
+};
+
+template <class Activation>
+struct LayerOf<Glu<Activation>> {
+  template <auto block>
+  using layer = GluLayer<block>;
+};
+template <class Activation>
+struct LayerOf<Mlp<Activation>> {
+  template <auto block>
+  using layer = MlpLayer<block>;
+};
+
+}  // namespace lierne
