@@ -9,6 +9,7 @@ using namespace lierne;
 
 static_assert(std::is_same_v<Tensor, at::Tensor>);
 static_assert(float32 == at::kFloat && float64 == at::kDouble && bfloat16 == at::kBFloat16 && int64 == at::kLong);
+static_assert(float8_e4m3 == at::kFloat8_e4m3fn && float8_e5m2 == at::kFloat8_e5m2);
 
 TEST_CASE("elements is the product of the extents") {
   CHECK(elements({3, 4, 5}) == 60);

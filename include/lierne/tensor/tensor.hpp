@@ -23,6 +23,8 @@ inline constexpr Dtype float32 = at::kFloat;
 inline constexpr Dtype float64 = at::kDouble;
 inline constexpr Dtype bfloat16 = at::kBFloat16;
 inline constexpr Dtype int64 = at::kLong;
+inline constexpr Dtype float8_e4m3 = at::kFloat8_e4m3fn;  ///< finite: infinities become NaN
+inline constexpr Dtype float8_e5m2 = at::kFloat8_e5m2;
 
 /// The number of elements of a shape; 1 for a scalar's empty shape.
 inline std::int64_t elements(Shape const& shape) {
