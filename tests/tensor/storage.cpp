@@ -56,3 +56,24 @@ TEST_CASE("freeing twice and freeing nothing are harmless") {
   restore_storage(empty);
   CHECK(empty.sum().item<double>() == 0);
 }
+
+TEST_CASE("refilled memory is that of the values, or a copy where they lie in another way") {
+  auto const values = at::arange(24.0).view({4, 6});
+  auto const tensor = at::zeros({4, 6});
+  auto const view = tensor.select(0, 2);
+  auto const version = tensor._version();
+  free_storage(tensor);
+  auto fresh = values.clone();
+  auto const* memory = fresh.const_data_ptr();
+  refill_storage(tensor, std::move(fresh));
+  CHECK(tensor.equal(values));
+  CHECK(view.equal(values[2]));
+  CHECK(tensor.const_data_ptr() == memory);
+  free_storage(tensor);
+  refill_storage(tensor, values.t().contiguous().t());
+  CHECK(tensor.equal(values));
+  free_storage(tensor);
+  refill_storage(tensor, at::cat({values, values}).narrow(0, 4, 4));
+  CHECK(tensor.equal(values));
+  CHECK(tensor._version() == version);
+}

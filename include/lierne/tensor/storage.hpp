@@ -28,6 +28,24 @@ inline void restore_storage(Tensor const& tensor) {
   storage->set_nbytes(bytes);
 }
 
+/// Gives `tensor` and its views the memory of `values`, a tensor of the same sizes that nobody else uses. Without a copy
+/// where both cover their storage alike.
+inline void refill_storage(Tensor const& tensor, Tensor values) {
+  auto* storage = tensor.storage().unsafeGetStorageImpl();
+  auto* from = values.storage().unsafeGetStorageImpl();
+  bool const alike = values.storage_offset() == 0 && tensor.storage_offset() == 0 && values.strides() == tensor.strides() &&
+                     from->nbytes() == values.nbytes() && from != storage;
+  if (alike) {
+    storage->set_data_ptr_noswap(from->set_data_ptr(c10::DataPtr(nullptr, from->device())));
+    storage->set_nbytes(from->nbytes());
+    from->set_nbytes(0);
+  } else {
+    BelowAutograd guard;
+    restore_storage(tensor);
+    tensor.copy_(values);
+  }
+}
+
 /// Whether the memory has been freed.
 inline bool storage_is_free(Tensor const& tensor) { return tensor.numel() != 0 && tensor.storage().nbytes() == 0; }
 
