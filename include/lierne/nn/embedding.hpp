@@ -4,6 +4,7 @@
 
 #include "lierne/mesh/mesh.hpp"
 #include "lierne/mesh/redistribute.hpp"
+#include "lierne/nn/kernel/embedding.hpp"
 #include "lierne/tensor/members.hpp"
 
 namespace lierne {
@@ -22,10 +23,10 @@ struct Embedding {
 #if LIERNE_BODIES
 LIERNE_INLINE Tensor Embedding::operator()(Tensor const& tokens, Group const& group) const {
   auto const& table = weight();
-  if (group.alone()) return at::embedding(table, tokens);
+  if (group.alone()) return kernel::embedding(table, tokens);
   auto const local = tokens - group.rank() * table.size(0);
   auto const mine = at::logical_and(local >= 0, local < table.size(0));
-  auto const rows = at::embedding(table, at::where(mine, local, 0));
+  auto const rows = kernel::embedding(table, at::where(mine, local, 0));
   return rows * mine.unsqueeze(-1);
 }
 #endif
