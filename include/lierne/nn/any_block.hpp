@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lierne/nn/block.hpp"
+#include "lierne/nn/recompute.hpp"
 
 namespace lierne {
 
@@ -53,11 +54,11 @@ class BlockOf final : public AnyBlock {
   BlockOf(int layer, int layers) : block_(Block<block>::make(layer, layers)) {}
 
   Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group) const override {
-    return block_(h, sequence, compute, group);
+    return run(h, sequence, compute, group, Unobserved{});
   }
   Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group,
                     Observed const& watch) const override {
-    return block_(h, sequence, compute, group, watch);
+    return run(h, sequence, compute, group, watch);
   }
   std::optional<Rotation> rotation() const override {
     using Mixer = typename Block<block>::Mixer;
@@ -71,6 +72,33 @@ class BlockOf final : public AnyBlock {
   void walk(ParameterVisitor visit, std::string const& prefix) override { lierne::walk(block_, visit, prefix); }
 
  private:
+  template <class Watch>
+  Tensor run(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group, Watch const& watch) const {
+    auto const first = [&] { return block_(h, sequence, compute, group, watch); };
+    if constexpr (block.recompute.block) {
+      static_assert(std::copy_constructible<Block<block>>,
+                    "RecomputeBlock: the layers of the block must be copyable (its second run works on a copy)");
+      if (records_gradients()) {
+        // On a copy, whose weights are those that the backward pass finds, and which may outlive the model.
+        auto again = std::make_shared<Block<block>>(block_);
+        auto const parameters = parameters_of(*again);
+        TensorList weights;
+        for (auto* p : parameters) {
+          weights.push_back(std::exchange(p->materialised, Tensor()));
+          p->owned = Tensor();
+        }
+        return run_and_recompute(h, weights, first,
+                                 [again, parameters, sequence, compute, &group](Tensor const& x, TensorList const& read) {
+          for (std::size_t i = 0; i < read.size(); ++i) parameters[i]->materialised = read[i];
+          auto output = (*again)(x, sequence, compute, group);
+          for (auto* p : parameters) p->materialised = Tensor();
+          return output;
+        });
+      }
+    }
+    return first();
+  }
+
   Block<block> block_;
 };
 

@@ -8,6 +8,7 @@
 #include "lierne/nn/moe.hpp"
 #include "lierne/nn/norm.hpp"
 #include "lierne/nn/observer.hpp"
+#include "lierne/nn/recompute.hpp"
 #include "lierne/nn/swiglu.hpp"
 #include "lierne/tensor/dtype.hpp"
 
@@ -54,18 +55,25 @@ Tensor call_with_context(Layer const& layer, Tensor const& x, Sequence const& se
   }
 }
 
-/// Runs a layer on an input cut along the sequence (dimension 1) and cuts its output the same way.
-template <int tensor, class Layer, class... Context>
-Tensor run_region(Layer const& layer, Tensor const& x, Group const& group, Context const&... context) {
-  auto const run = [&](Tensor const& whole) {
-    return call_with_context(layer, whole, context...);
-  };
+/// What a layer reads of a tensor that is cut along the sequence (dimension 1): all of it.
+template <int tensor>
+Tensor enter_region(Tensor const& x, Group const& group) {
   if constexpr (tensor == 1) {
-    return run(x);
+    return x;
+  } else {
+    return redistribute<Replicated>(Placed<Sharded<1>>{x}, group).local;
+  }
+}
+
+/// Runs a layer on what `enter_region` gives, and cuts its output along the sequence again.
+template <int tensor, class Layer, class... Context>
+Tensor run_region(Layer const& layer, Tensor const& whole, Group const& group, Context const&... context) {
+  auto const result = call_with_context(layer, whole, context...);
+  if constexpr (tensor == 1) {
+    return result;
   } else {
     using Output = typename LayerPlacement<Layer>::output;
-    auto const whole = redistribute<Replicated>(Placed<Sharded<1>>{x}, group);
-    return redistribute<Sharded<1>>(Placed<Output>{run(whole.local)}, group).local;
+    return redistribute<Sharded<1>>(Placed<Output>{result}, group).local;
   }
 }
 
@@ -113,17 +121,46 @@ struct Block {
   template <class Watch = Unobserved>
   Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group,
                     Watch const& watch = {}) const {
+    if constexpr (!block.recompute.block && (block.recompute.norms || block.recompute.activations)) {
+      if (records_gradients()) {
+        Recomputed recomputed;
+        auto noting = sequence;
+        noting.recomputed = &recomputed;
+        return recomputed.finish(run(h, noting, compute, group, watch));
+      }
+    }
+    return run(h, sequence, compute, group, watch);
+  }
+
+ private:
+  template <class Watch>
+  Tensor run(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group, Watch const& watch) const {
     auto const watch_mixer = watch.below(module_name<MixerPiece>("mixer"));
-    auto const mixed = detail::run_region<block.tensor>(mixer, mixer_norm(h, compute), group, sequence, watch_mixer);
+    auto const mixed = detail::run_region<block.tensor>(
+        mixer, input(mixer_norm, mixer_norm(h, compute), h, sequence, compute, group), group, sequence, watch_mixer);
     watch_mixer.see(mixed);
     auto const [sum, normed] = detail::add_and_norm(channel_norm, h, branch(mixed, post_mixer_norm), compute);
     auto const watch_channel = watch.below(module_name<ChannelPiece>("channel"));
-    auto const channelled = detail::run_region<block.tensor>(channel, normed, group, sequence, watch_channel);
+    auto const channelled = detail::run_region<block.tensor>(
+        channel, input(channel_norm, normed, sum, sequence, compute, group), group, sequence, watch_channel);
     watch_channel.see(channelled);
     return sum + branch(channelled, post_channel_norm);
   }
 
- private:
+  /// What a layer reads of the normed stream. Where norms are recomputed, a copy of the norm keeps its weight at hand.
+  static Tensor input(Norm const& norm, Tensor const& normed, Tensor const& stream, Sequence const& sequence, Dtype compute,
+                      Group const& group) {
+    auto whole = detail::enter_region<block.tensor>(normed, group);
+    if constexpr (!block.recompute.block && block.recompute.norms) {
+      if (sequence.recomputed != nullptr) {
+        sequence.recomputed->note(whole, {stream}, [norm, stream, compute, &group] {
+          return detail::enter_region<block.tensor>(norm(stream, compute), group);
+        });
+      }
+    }
+    return whole;
+  }
+
   /// What is added to the stream of a branch's result.
   Tensor branch(Tensor const& result, PostNorm const& post_norm) const {
     Tensor added = result;

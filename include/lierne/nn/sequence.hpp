@@ -6,6 +6,8 @@
 
 namespace lierne {
 
+class Recomputed;  // nn/recompute.hpp
+
 /// The context of one forward pass, the same for all layers of a kind.
 struct Sequence {
   /// Rotations of the kind's Rope: [L, d/2, 2], cosine and sine of each pair's angle; undefined without a Rope.
@@ -15,6 +17,8 @@ struct Sequence {
   bool counts = false;
   /// What one token weighs in the loss of the step, for terms that a layer adds to it; 0 where there is no loss.
   double token_weight = 0;
+  /// Where a selective block notes the values that it does not keep; null elsewhere.
+  Recomputed* recomputed = nullptr;
 };
 
 }  // namespace lierne

@@ -6,6 +6,7 @@
 #include "lierne/nn/kernel/swiglu.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/nn/linear.hpp"
+#include "lierne/nn/recompute.hpp"
 #include "lierne/spec/block.hpp"
 
 namespace lierne {
@@ -31,7 +32,10 @@ struct SwiGluLayer {
     visit("w3", self.w3);
   }
 
-  Tensor operator()(Tensor const& x_BLD) const { return w2(kernel::swiglu(w1(x_BLD), w3(x_BLD))); }
+  Tensor operator()(Tensor const& x_BLD, Sequence const& sequence = {}) const {
+    auto const gate_BLF = w1(x_BLD), up_BLF = w3(x_BLD);
+    return w2(recomputable<block.recompute.activations>(sequence, kernel::swiglu, gate_BLF, up_BLF));
+  }
 };
 
 template <>

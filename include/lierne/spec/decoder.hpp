@@ -36,11 +36,11 @@ struct Decoder {
   static_assert(Fills<Norm, Role::norm>, "Decoder: .norm must be a norm (RmsNorm, or your own with role = Role::norm)");
   static_assert(Fills<Scaling, Role::scaling>, "Decoder: .scaling must be a parametrisation (Standard or MuP)");
   static_assert(Fills<PrecisionPolicy, Role::precision>,
-                "Decoder: .precision must be a precision (Float32{}, BFloat16{} or Float64{})");
+                "Decoder: .precision must be a precision (Float32{}, BFloat16{}, Float64{} or Fp8{})");
   static_assert(Fills<Loss, Role::loss>,
                 "Decoder: .loss must be a loss (CrossEntropy, or your own with role = Role::loss)");
   static_assert(Fills<Recompute, Role::recompute>,
-                "Decoder: .recompute must be a policy of recomputation (NoRecompute, or every<N> of two)");
+                "Decoder: .recompute must be a policy of recomputation (NoRecompute, RecomputeBlock, RecomputeSelective, or every<N> of two)");
   static_assert(detail::slot_period<Scaling> == 1,
                 "Decoder: .scaling must be the same for all layers (give one parametrisation, not every<N> of two)");
   static_assert(detail::slot_period<PrecisionPolicy> == 1,
