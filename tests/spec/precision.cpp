@@ -14,6 +14,10 @@ static_assert(BFloat16::master == Float::float32 && BFloat16::compute == Float::
 static_assert(bytes_of(Float::bfloat16) == 2 && bytes_of(Float::float32) == sizeof(float) &&
               bytes_of(Float::float64) == sizeof(double));
 
+// Fp8 is bfloat16 but for the products of linear layers; its list is part of the record.
+static_assert(Fills<Fp8, Role::precision> && Fp8::master == BFloat16::master && Fp8::compute == BFloat16::compute);
+static_assert(Fp8{}.excluded == names("output") && Fp8{.excluded = names()} != Fp8{});
+
 TEST_CASE("every pair of formats has a name of its own") {
   CHECK(Float32{}.name() == "float32");
   CHECK(Float64{}.name() == "float64");
@@ -31,4 +35,10 @@ TEST_CASE("every pair of formats has a name of its own") {
       Precision<bfloat16, float64>{}.name(),
   };
   CHECK(names.size() == 9);
+}
+
+TEST_CASE("fp8 names what it leaves out") {
+  CHECK(Fp8{}.name() == "fp8 but output");
+  CHECK(Fp8{.excluded = names()}.name() == "fp8");
+  CHECK(Fp8{.excluded = names("output", "feed_forward.w2")}.name() == "fp8 but output,feed_forward.w2");
 }

@@ -5,6 +5,7 @@
 #include "lierne/core/compiled.hpp"
 #include "lierne/nn/any_block.hpp"
 #include "lierne/nn/embedding.hpp"
+#include "lierne/nn/fp8.hpp"
 #include "lierne/nn/init.hpp"
 #include "lierne/nn/loss.hpp"
 #include "lierne/nn/unit.hpp"
@@ -79,6 +80,7 @@ class AnyModel {
     Dtype master = float32;
     Dtype compute = float32;
     LossRule loss{};
+    ModuleNames const* not_in_fp8 = nullptr;  ///< of Fp8 alone: the layers that it leaves out
   };
   /// `embedding_norm` may be absent.
   AnyModel(Sizes const& sizes, Blocks blocks, std::unique_ptr<AnyNorm> embedding_norm, std::unique_ptr<AnyNorm> norm);
@@ -161,6 +163,12 @@ LIERNE_INLINE void AnyModel::init(InitOptions const& options, Mesh const& mesh) 
                      " needs its parameters gathered (use parallelise(model, mesh) of parallel/ before init)");
   mesh_ = &mesh;
   if (!materialiser_) materialiser_ = std::make_unique<CastMaterialiser>(sizes_.compute);
+  if (sizes_.not_in_fp8) {
+    std::vector<std::pair<std::string, Parameter*>> parameters;
+    walk([&](std::string const& name, Parameter& parameter) { parameters.emplace_back(name, &parameter); });
+    if (sizes_.tied) parameters.emplace_back("output.weight", &output_.weight);  // the product has the table's sizes
+    lierne::detail::use_fp8(parameters, *sizes_.not_in_fp8, sizes_.tensor);
+  }
   lierne::init(*this, options, mesh, sizes_.master);
   walk_buffers([&](std::string const& name, Buffer& buffer) {
     auto const dtype = buffer.dtype == at::ScalarType::Undefined ? sizes_.master : buffer.dtype;
@@ -229,7 +237,8 @@ LIERNE_INLINE Tensor AnyModel::output_weight() const {
 LIERNE_INLINE Tensor AnyModel::product_logits(Tensor const& normed) const {
   auto const& group = (*mesh_)[Axis::tensor];
   auto const whole = redistribute<Replicated>(Placed<Sharded<1>>{normed}, group).local;
-  auto const product = kernel::linear(whole, output_weight());
+  auto const product = output_.weight.product == Product::fp8 ? kernel::fp8_linear(whole, output_weight())
+                                                              : kernel::linear(whole, output_weight());
   return redistribute<Invariant>(Placed<Sharded<2>>{product}, group).local;
 }
 
@@ -302,7 +311,8 @@ Tensor AnyModel::loss_of(Tensor const& tokens, Tensor const& labels, double coun
     auto options = sizes_.loss.options;
     if (!records_gradients()) options.z = 0;  // a regulariser: what judges a model is the cross entropy
     if (sizes_.loss.own != nullptr) return sizes_.loss.own(product_logits(normed), labels) / count;
-    if (sizes_.tensor > 1) return cross_entropy_sum(product_logits(normed), labels, options) / count;
+    bool const chunked = sizes_.tensor == 1 && output_.weight.product != Product::fp8;
+    if (!chunked) return cross_entropy_sum(product_logits(normed), labels, options) / count;
     return kernel::linear_cross_entropy(normed, output_weight(), labels, 1 / count, options);
   });
 }

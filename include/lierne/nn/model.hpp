@@ -25,6 +25,13 @@ LossRule loss_of() {
   }
 }
 
+/// The layers that stay out of eight bits, of a precision that has some in them; null of every other.
+template <auto spec>
+constexpr ModuleNames const* not_in_fp8() {
+  if constexpr (std::same_as<std::remove_cvref_t<decltype(spec.precision)>, Fp8>) return &spec.precision.excluded;
+  return nullptr;
+}
+
 }  // namespace detail
 
 /// A decoder-only Transformer. Building one allocates nothing; `init` gives it values on a device.
@@ -51,7 +58,8 @@ class Model : public AnyModel {
                   .tensor = plan.tensor,
                   .master = master,
                   .compute = compute,
-                  .loss = detail::loss_of<spec>()},
+                  .loss = detail::loss_of<spec>(),
+                  .not_in_fp8 = detail::not_in_fp8<spec>()},
                  make_blocks<spec, plan.tensor>(),
                  spec.embedding_norm ? make_stream_norm<spec, plan.tensor>() : nullptr,
                  make_stream_norm<spec, plan.tensor>()) {}

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lierne/core/roles.hpp"
+#include "lierne/spec/module_names.hpp"
 
 namespace lierne {
 
@@ -36,5 +37,24 @@ using Float32 = Precision<Float::float32, Float::float32>;
 using Float64 = Precision<Float::float64, Float::float64>;
 /// float32 master weights, bfloat16 products.
 using BFloat16 = Precision<Float::float32, Float::bfloat16>;
+
+/// `BFloat16`, with the products of linear layers in eight bits: activations and weights in e4m3, gradients in e5m2,
+/// each tensor with one scale of its own, found anew each time from its largest magnitude.
+/// Errors (at `init`): a name in `excluded` that is no linear layer's; a layer whose sizes are no multiples of 16.
+/// Source: Micikevicius et al. 2022, arXiv:2209.05433; torchao's tensorwise recipe.
+/// Example: `Fp8{.excluded = names("output", "layers.0", "feed_forward.w2")}`.
+struct Fp8 {
+  static constexpr Role role = Role::precision;
+  static constexpr Float master = Float::float32;
+  static constexpr Float compute = Float::bfloat16;
+
+  ModuleNames excluded = names("output");  ///< linear layers that stay in bfloat16
+
+  /// Example: `fp8 but output`.
+  std::string name() const {
+    return excluded.empty() ? std::string("fp8") : "fp8 but " + std::string(excluded.view());
+  }
+  friend constexpr bool operator==(Fp8 const&, Fp8 const&) = default;
+};
 
 }  // namespace lierne

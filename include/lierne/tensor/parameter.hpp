@@ -45,6 +45,13 @@ enum class ReadAs {
   master    ///< the master dtype: weights of norms
 };
 
+/// How a linear layer computes the product with a parameter.
+enum class Product {
+  none,   ///< it is no linear layer's weight
+  plain,  ///< in the dtype that forward reads it in
+  fp8     ///< its factors rounded to eight bits; see kernel::fp8_linear
+};
+
 /// A trainable tensor of a module.
 ///
 /// The module declares the global shape, the first values and the dimension that tensor parallelism cuts; `init` gives
@@ -61,6 +68,7 @@ struct Parameter {
   int tensor_dim = whole;               ///< the dimension that the tensor axis cuts; `whole`: replicated
   ReadAs read_as = ReadAs::compute;
   Kind kind = Kind::by_shape;           ///< what groups of the optimizer go by
+  Product product = Product::none;      ///< of a linear layer's weight
   std::string name{};                   ///< fully qualified, set by init
   Box box{};                            ///< of the owned part in the global shape, set by init
   Tensor owned{};
