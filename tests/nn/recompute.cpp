@@ -296,3 +296,40 @@ TEST_CASE("each policy takes less memory than the one before it") {
   MESSAGE("peak MiB of a step: none ", none / 1048576.0, ", selective ", some / 1048576.0, ", every second block ",
           half / 1048576.0, ", every block ", all / 1048576.0);
 }
+
+namespace {
+
+constexpr auto experts = with(plain, every<2>(Moe{.experts = 4, .top_k = 2, .auxiliary = 0.01, .hidden = 24}, SwiGlu{.hidden = 40}));
+
+/// How many tokens each expert of each layer has counted in a step of two micro-batches.
+template <auto spec>
+std::vector<Tensor> expert_counts() {
+  Model<spec> model;
+  model.init({.seed = 3});
+  auto const batch = batch_of(4, 12, spec.vocab);
+  for (int micro = 0; micro < 2; ++micro) {
+    backward(model.loss(batch.tokens.narrow(0, 2 * micro, 2), batch.labels.narrow(0, 2 * micro, 2), 48));
+  }
+  std::vector<Tensor> counts;
+  model.walk_buffers([&](std::string const& name, Buffer& buffer) {
+    if (name.ends_with("tokens_per_expert")) counts.push_back(buffer.value.clone());
+  });
+  return counts;
+}
+
+}  // namespace
+
+TEST_CASE("experts count a token once under every policy and have the plain step's gradients") {
+  auto const expected = step<experts>();
+  equals<with(experts, RecomputeBlock{})>(expected);
+  equals<with(experts, RecomputeSelective{})>(expected);
+  auto const counts = expert_counts<experts>();
+  REQUIRE(counts.size() == 2);
+  CHECK(counts[0].sum().item<std::int64_t>() == 4 * 12 * 2);
+  auto const recomputed = expert_counts<with(experts, RecomputeBlock{})>();
+  auto const noted = expert_counts<with(experts, RecomputeSelective{})>();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    CHECK(recomputed[i].equal(counts[i]));
+    CHECK(noted[i].equal(counts[i]));
+  }
+}

@@ -6,7 +6,7 @@
 // to the residual stream, before any norm behind them, the logits q·k of attention, and the logits of the output: the
 // stream itself hides faults, as norms hold it flat in every parametrisation. Planted faults must fail.
 //
-//   study_coordinates [--seeds N] [--steps N] [--widths N]
+//   study_coordinates [--seeds N] [--steps N] [--widths N] [--log2-rate N]
 #include <cmath>
 #include <cstring>
 #include <iostream>
@@ -22,11 +22,10 @@ using namespace lierne;
 
 namespace {
 
-int seeds = 1, steps = 6, widths = 3;
+int seeds = 1, steps = 6, widths = 3, log2_rate = -10;
 int failures = 0;
 
 constexpr int base_width = 128, head_size = 32, layers = 2, vocab = 256;
-constexpr double rate = 0x1p-10;
 
 /// The root mean square of each probe at a step: of its values, and of what has changed since the first step.
 struct Sizes {
@@ -62,7 +61,7 @@ Coordinates train(Groups const& table, std::uint64_t seed) {
   std::vector<Slot> slots;
   model.walk([&](std::string const& name, Parameter& p) { slots.push_back({.name = name, .weight = p.owned, .kind = p.kind}); });
   auto const constant = [](std::int64_t, std::int64_t) { return 1.0; };
-  auto const optimizer = bind(scheduled(clip_norm(1.0) | adamw({.rate = rate, .beta2 = 0.95}), constant, table));
+  auto const optimizer = bind(scheduled(clip_norm(1.0) | adamw({.rate = std::exp2(log2_rate), .beta2 = 0.95}), constant, table));
   auto generator = make_generator(seed);
   auto const text = at::randint(vocab, {4, 33}, generator, at::TensorOptions().dtype(int64));
   auto const tokens = text.narrow(1, 0, 32).contiguous(), labels = text.narrow(1, 1, 32).contiguous();
@@ -210,15 +209,16 @@ bool output_holds(Report const& r) { return r.output.highest <= 0.3; }
 int main(int count, char** arguments) {
   for (int i = 1; i + 1 < count; i += 2) {
     std::string const option = arguments[i];
-    int* const value = option == "--seeds" ? &seeds : option == "--steps" ? &steps : option == "--widths" ? &widths : nullptr;
+    int* const value = option == "--seeds" ? &seeds : option == "--steps" ? &steps : option == "--widths" ? &widths
+                       : option == "--log2-rate" ? &log2_rate : nullptr;
     if (value == nullptr) {
-      std::cerr << "study_coordinates: expected --seeds, --steps or --widths, found " << option << "\n";
+      std::cerr << "study_coordinates: expected --seeds, --steps, --widths or --log2-rate, found " << option << "\n";
       return 2;
     }
     *value = std::atoi(arguments[i + 1]);
   }
   std::cout << "slopes of ln(rms) against ln(width), widths " << base_width << " ... " << (base_width << (widths - 1)) << ", steps 1 ... "
-            << steps << ", " << seeds << " seeds, rate 2^-10, base " << base_width << "\n"
+            << steps << ", " << seeds << " seeds, rate 2^" << log2_rate << ", base " << base_width << "\n"
             << std::string(44, ' ') << "  attention          feed-forward       q·k                output\n";
   constexpr auto preset = with(pre_norm, field<"tied">(true), field<"embedding_norm">(true), field<"peri_norm">(true));
   constexpr auto growing = with(pre_norm, MuP{.base_width = base_width, .base_head_size = head_size});
@@ -237,7 +237,7 @@ int main(int count, char** arguments) {
 
   expect(!branches_hold(study("fault: hidden rates not divided", MoreHeads<pre_norm>{}, hidden_rates_kept)),
          "the fault must show in the branches");
-  expect(!output_holds(study("fault: logits not divided", LogitsUndivided<pre_norm>{}, by_record)),
+  expect(!output_holds(study("fault: logits not divided", LogitsUndivided<preset>{}, by_record)),
          "the fault must show in the output");
   expect(!logits_hold(study("fault: larger heads, 1/sqrt(d)", LargerHeads<pre_norm>{}, by_record)),
          "the fault must show in q·k");

@@ -87,10 +87,12 @@ class BlockOf final : public AnyBlock {
           weights.push_back(std::exchange(p->materialised, Tensor()));
           p->owned = Tensor();
         }
+        auto second = sequence;
+        second.counts = false;  // the tokens of this pass are counted
         return run_and_recompute(h, weights, first,
-                                 [again, parameters, sequence, compute, &group](Tensor const& x, TensorList const& read) {
+                                 [again, parameters, second, compute, &group](Tensor const& x, TensorList const& read) {
           for (std::size_t i = 0; i < read.size(); ++i) parameters[i]->materialised = read[i];
-          auto output = (*again)(x, sequence, compute, group);
+          auto output = (*again)(x, second, compute, group);
           for (auto* p : parameters) p->materialised = Tensor();
           return output;
         });
