@@ -40,7 +40,7 @@ void compare(Spec const& spec, nlohmann::json const& preset) {
   CHECK(spec.vocab == config.at("vocab_size").get<int>());
   CHECK(spec.mixer.heads == config.at("n_heads").get<int>());
   CHECK(spec.mixer.keys() == or_else("n_kv_heads", spec.mixer.heads));
-  CHECK(spec.mixer.head_size(spec.width) == preset.at("head_dim").get<int>());
+  CHECK(spec.mixer.head_width(spec.width) == preset.at("head_dim").get<int>());
   CHECK(spec.channel.multiple_of == config.at("multiple_of").get<int>());
   CHECK(spec.channel.multiplier == or_else("ffn_dim_multiplier", 0.0));
   CHECK(spec.channel.hidden_size(spec.width) == preset.at("dense_hidden").get<int>());

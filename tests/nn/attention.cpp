@@ -182,6 +182,138 @@ TEST_CASE("a single token sees itself alone") {
   CHECK(alone::relative(layer(x, sequence_of<Grouped>(1, float64)), naive(x, leaves, 4, 2, true)) <= 1e-14);
 }
 
+namespace {
+
+/// The record with options; width 16 and heads 4/2 of size 6, which 16 does not divide into.
+template <bool bias, QkNorm norm, class Position, class Mask = Causal>
+constexpr auto optional = block_at<0>(Decoder{.layers = 1,
+                                              .width = 16,
+                                              .vocab = 8,
+                                              .mixer = Attention{.heads = 4,
+                                                                 .kv_heads = 2,
+                                                                 .head_size = 6,
+                                                                 .bias = bias,
+                                                                 .qk_norm = norm,
+                                                                 .temperature = {.scale = 0.7, .floor = 3}},
+                                              .position = Position{},
+                                              .mask = Mask{},
+                                              .norm = RmsNorm{.epsilon = 1e-2}});
+
+/// One query head of one sequence after another, by plain operators in float64, in the order that the record says.
+template <auto block>
+Tensor by_definition(Tensor const& x_BLD, std::map<std::string, Tensor> const& leaves, Tensor const& table_LL) {
+  NoGrad guard;
+  constexpr Attention spec = block.mixer;
+  constexpr bool rotates = std::same_as<std::remove_cvref_t<decltype(block.position)>, Rope>;
+  auto const length = x_BLD.size(1);
+  auto const leaf = [&](std::string const& name) { return leaves.at(name).detach().to(float64); };
+  auto const normed = [&](Tensor const& t) { return t / (t.square().mean(-1, true) + 1e-2).sqrt(); };
+  auto const head_of = [&](std::string const& name, Tensor const& x_LD, int head) {
+    auto t = at::matmul(x_LD, leaf(name + ".weight").narrow(0, 6 * head, 6).t());
+    if (spec.bias) t = t + leaf(name + ".bias").narrow(0, 6 * head, 6);
+    bool const is_query = name == "wq";
+    if (name == "wv") return t;
+    if (spec.qk_norm == QkNorm::weighted) t = normed(t) * leaf(is_query ? "q_norm.weight" : "k_norm.weight");
+    if (rotates) {
+      t = t.contiguous();
+      turn(t, 6);
+      if (spec.qk_norm == QkNorm::weightless) t = normed(t);
+    } else if (is_query) {
+      for (std::int64_t l = 0; l < length; ++l) t[l] *= 1 + 0.7 * std::log(1 + std::floor((static_cast<double>(l) + 1) / 3));
+    }
+    return t;
+  };
+  std::vector<Tensor> rows;
+  for (auto const& x_LD : x_BLD.unbind(0)) {
+    std::vector<Tensor> heads;
+    for (int n = 0; n < 4; ++n) {
+      auto const score = at::matmul(head_of("wq", x_LD, n), head_of("wk", x_LD, n / 2).t()) / std::sqrt(6.0);
+      heads.push_back(at::matmul(score.masked_fill(table_LL.logical_not(), -INFINITY).softmax(-1), head_of("wv", x_LD, n / 2)));
+    }
+    rows.push_back(at::matmul(at::cat(heads, -1), leaf("wo.weight").t()));
+  }
+  return at::stack(rows);
+}
+
+template <bool bias, QkNorm norm, class Position>
+void options_equal_their_definition() {
+  constexpr auto block = optional<bias, norm, Position>;
+  using Layer = AttentionLayer<block>;
+  auto layer = Layer::make(Initial::truncated_normal(0.1));
+  auto leaves = alone::ready(layer, float64);
+  CHECK(leaves.size() == 4 + (bias ? 3 : 0) + (norm == QkNorm::weighted ? 2 : 0));
+  std::int64_t count = 0;
+  for (auto const& [name, leaf] : leaves) count += leaf.numel();
+  CHECK(count == block.mixer.parameters(16));
+  auto const x = alone::normal({2, 9, 16}, 1);
+  auto const seen = at::ones({9, 9}, at::TensorOptions().dtype(at::kBool)).tril();
+  CHECK(alone::relative(layer(x, sequence_of<Layer>(9, float64)), by_definition<block>(x, leaves, seen)) <= 1e-13);
+  auto single = Layer::make(Initial::truncated_normal(0.1));
+  alone::ready(single, float32);
+  CHECK(alone::relative(single(x.to(float32), sequence_of<Layer>(9, float32)), by_definition<block>(x, leaves, seen)) <= 3e-6);
+}
+
+}  // namespace
+
+static_assert(AttentionLayer<optional<true, QkNorm::none, Rope>>::inner == 24);
+static_assert(AttentionLayer<optional<true, QkNorm::none, Rope>>::epsilon == 1e-2);
+
+TEST_CASE("biases and norms of queries and keys equal their definition, each where the record has it") {
+  options_equal_their_definition<false, QkNorm::none, Rope>();
+  options_equal_their_definition<true, QkNorm::none, Rope>();
+  options_equal_their_definition<true, QkNorm::weighted, NoPosition>();
+  options_equal_their_definition<false, QkNorm::weighted, Rope>();
+  options_equal_their_definition<false, QkNorm::weightless, Rope>();
+  options_equal_their_definition<true, QkNorm::weightless, NoPosition>();
+}
+
+TEST_CASE("their gradients are those of finite differences") {
+  gradients<AttentionLayer<optional<true, QkNorm::weighted, Rope>>>(float64, true);
+  gradients<AttentionLayer<optional<false, QkNorm::weightless, Rope>>>(float64, true);
+  gradients<AttentionLayer<optional<false, QkNorm::none, NoPosition>>>(float64, true);
+}
+
+TEST_CASE("the layer attends to what its sequence lets be seen, and shows it") {
+  using Layer = AttentionLayer<optional<false, QkNorm::none, Rope>>;
+  auto layer = Layer::make(Initial::truncated_normal(0.1));
+  auto const leaves = alone::ready(layer, float64);
+  auto const x = alone::normal({2, 9, 16}, 1);
+  auto sequence = sequence_of<Layer>(9, float64);
+  sequence.visible = {.first = at::tensor({0, 0, 1, 3, 3, 3, 5, 6, 3}, at::TensorOptions().dtype(int64)).unsqueeze(0), .block = 6};
+  auto const table = kernel::visible_table(sequence.visible, 9, at::kCPU)[0];
+  CHECK(alone::relative(layer(x, sequence), by_definition<optional<false, QkNorm::none, Rope>>(x, leaves, table)) <= 1e-13);
+  struct Seen : Observer {
+    int calls = 0;
+    void activation(std::string const&, Tensor const&) override {}
+    void attention(std::string const&, Tensor const& q, Tensor const&, kernel::VisibleKeys const& visible, double scale) override {
+      ++calls;
+      CHECK(q.sizes() == at::IntArrayRef({2, 9, 4, 6}));
+      CHECK(visible.block == 6);
+      CHECK(visible.first.defined());
+      CHECK(scale == doctest::Approx(1 / std::sqrt(6.0)).epsilon(1e-15));
+    }
+  } seen;
+  layer(x, sequence, Observed{&seen, "here"});
+  CHECK(seen.calls == 1);
+}
+
+TEST_CASE("the scaling says by what products are multiplied") {
+  constexpr auto block = block_at<0>(Decoder{.layers = 1,
+                                             .width = 16,
+                                             .vocab = 8,
+                                             .mixer = Attention{.heads = 4},
+                                             .position = NoPosition{},
+                                             .scaling = MuP{.base_width = 8, .base_head_size = 1}});
+  using Layer = AttentionLayer<block>;
+  auto layer = Layer::make(Initial::normal(0.1));
+  auto const leaves = alone::ready(layer, float64);
+  auto const x = alone::normal({2, 9, 16}, 1);
+  // 1/d instead of 1/√d: as if the queries were half as large.
+  auto halved = leaves;
+  halved["wq.weight"] = leaves.at("wq.weight").detach() / 2;
+  CHECK(alone::relative(layer(x, Sequence{}), naive(x, halved, 4, 4, false)) <= 1e-14);
+}
+
 TEST_CASE("which values it starts from and how it is cut") {
   auto const layer = Grouped::make(Initial::truncated_normal(0.005));
   for (auto const* linear : {&layer.wq, &layer.wk, &layer.wv}) {

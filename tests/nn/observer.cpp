@@ -43,7 +43,12 @@ struct Recorder : Observer {
     CHECK_FALSE(at::GradMode::is_enabled());
     CHECK_FALSE(x.requires_grad());
   }
-  void attention(std::string const& site, Tensor const& q, Tensor const& k) override { attentions[site] = {q, k}; }
+  void attention(std::string const& site, Tensor const& q, Tensor const& k, kernel::VisibleKeys const& visible,
+                 double scale) override {
+    attentions[site] = {q, k};
+    CHECK(visible.all());
+    CHECK(scale == 0.5);
+  }
 };
 
 Tensor tokens() { return at::arange(12, int64).remainder(24).view({2, 6}); }

@@ -25,6 +25,27 @@ static_assert(!fits(with(gpt, Attention{.heads = 2, .kv_heads = 4})));
 static_assert(!fits(with(gpt, Attention{.heads = 0})) && !fits(with(gpt, Attention{.heads = -8})));
 static_assert(!fits(with(gpt, Attention{.heads = 8, .kv_heads = -2})) && !fits(with(gpt, Attention{.heads = 128})));
 
+// A head size of its own frees the width from the heads.
+static_assert(fits(with(gpt, Attention{.heads = 7, .head_size = 12})) && fits(with(gpt, Attention{.heads = 128, .head_size = 2})));
+static_assert(!fits(with(gpt, Attention{.heads = 7, .head_size = 13})), "odd under a Rope");
+static_assert(!fits(with(gpt, Attention{.heads = 7, .head_size = -2})) && !fits(with(gpt, Attention{.heads = 0, .head_size = 2})));
+static_assert(!fits(with(gpt, Attention{.heads = 7, .kv_heads = 2, .head_size = 12})));
+static_assert(!fits(with(gpt, Attention{.heads = 7, .head_size = 12}), Plan{.tensor = 2}));
+static_assert(fits(with(gpt, Attention{.temperature = llama4_temperature})));
+static_assert(!fits(with(gpt, Attention{.temperature = {.scale = 0.1, .floor = 0}})));
+static_assert(!fits(with(gpt, Attention{.temperature = {.scale = -0.1}})));
+
+// Masks.
+static_assert(fits(with(gpt, FixedBlock{.size = 1})) && !fits(with(gpt, FixedBlock{.size = 0})));
+static_assert(fits(with(gpt, SlidingWindow{.size = 1})) && !fits(with(gpt, SlidingWindow{.size = -4})));
+static_assert(!fits(with(gpt, Documents{})), "the end must be given");
+static_assert(fits(with(gpt, Documents{.end = 0})) && fits(with(gpt, Documents{.end = 95})) && !fits(with(gpt, Documents{.end = 96})));
+static_assert(fits(with(gpt, FixedBlock{.size = 16} & Documents{.end = 5})));
+static_assert(!fits(with(gpt, FixedBlock{.size = 0} & Documents{.end = 5})));
+static_assert(!fits(with(gpt, FixedBlock{.size = 16} & SlidingWindow{.size = 4} & Documents{.end = 96})));
+static_assert(!fits(with(gpt, every<2>(Documents{.end = 5}, FixedBlock{.size = 0}))));
+static_assert(fits(with(gpt, every<3>(Documents{.end = -1}, Causal{}))), "a mask that no layer has asks for nothing");
+
 // The head size may be odd where nothing is rotated, and only there.
 constexpr auto odd = with(gpt, field<"width">(40));
 static_assert(!fits(odd) && fits(with(odd, NoPosition{})) && !fits(with(odd, every<2>(NoPosition{}, Rope{}))));
@@ -77,7 +98,7 @@ struct OwnMixer {
 };
 struct OwnScan {
   static constexpr auto role = Role::mixer;
-  constexpr int head_size(int) const { return 3; }
+  constexpr int head_width(int) const { return 3; }
   constexpr int keys() const { return 5; }
 };
 struct OwnPosition {

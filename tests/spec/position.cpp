@@ -8,6 +8,7 @@ using namespace lierne;
 static_assert(Fills<Rope, Role::position> && Fills<NoPosition, Role::position>);
 static_assert(Rope{}.base == 10000 && Rope{}.scaling.factor == 0, "the original's defaults: base 10000, not scaled");
 static_assert(llama31_scaling == RopeScaling{8, 1, 4, 8192});
+static_assert(llama4_scaling == RopeScaling{16, 1, 1, 8192});
 static_assert(Rope{.base = 5e5} != Rope{} && Rope{.scaling = llama31_scaling} != Rope{});
 
 TEST_CASE("names tell every number that turns the rotation") {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lierne/nn/block.hpp"
+#include "lierne/nn/mask.hpp"
 #include "lierne/nn/recompute.hpp"
 
 namespace lierne {
@@ -29,6 +30,8 @@ class AnyBlock {
   virtual Tensor operator()(Tensor const& h, Sequence const& sequence, Dtype compute, Group const& group,
                             Observed const& watch) const = 0;
   virtual std::optional<Rotation> rotation() const = 0;
+  /// What makes the keys that its queries may see; null where these are all before.
+  virtual MaskMaker mask() const = 0;
   /// Its layer of experts; without one, the pointers are null.
   virtual RoutedLayer routed() { return {}; }
   virtual void walk(ParameterVisitor visit, std::string const& prefix) = 0;
@@ -65,6 +68,7 @@ class BlockOf final : public AnyBlock {
     if constexpr (requires { requires Mixer::rotates; }) return Rotation{Mixer::rope, Mixer::head_size};
     return {};
   }
+  MaskMaker mask() const override { return mask_maker<block.mask>(); }
   RoutedLayer routed() override {
     if constexpr (requires { block_.channel.routed(); }) return block_.channel.routed();
     return {};

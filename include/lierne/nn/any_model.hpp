@@ -275,10 +275,16 @@ Tensor AnyModel::run(Tensor const& tokens, Watch const& watch, double token_weig
   materialiser_->materialise(table);
   Tensor h = embed(tokens, watch_embedding);
   if (!sizes_.tied) h = materialiser_->release(table, h);
+  std::vector<std::pair<MaskMaker, VisibleKeys>> masks;  // made once for all layers of a mask
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     auto const& block = *layers_[l];
     Sequence sequence{.counts = records_gradients(), .token_weight = token_weight};
     if (auto const rotation = block.rotation()) sequence.rotary = rotary(*rotation, length);
+    if (auto const make = block.mask()) {
+      auto mask = std::ranges::find(masks, make, [](auto const& made) { return made.first; });
+      if (mask == masks.end()) mask = masks.insert(mask, {make, make(tokens)});
+      sequence.visible = mask->second;
+    }
     auto const watch_layer = watch.below(Watch::looks ? "layers." + std::to_string(l) : std::string());
     h = run_unit(l + 1, [&] {
       if constexpr (std::same_as<Watch, Observed>) {

@@ -2,11 +2,17 @@
 // Who looks at the values of a forward pass while they are made.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "lierne/core/compiled.hpp"
+#include "lierne/nn/kernel/visible_keys.hpp"
 #include "lierne/tensor/autograd.hpp"
+
+#if LIERNE_BODIES
+#include <cmath>
+#endif
 
 namespace lierne {
 
@@ -17,8 +23,10 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void activation(std::string const& site, Tensor const& x) = 0;
-  /// The queries [B, L, N, H] and keys [B, L, K, H] whose products are the attention's logits.
-  virtual void attention(std::string const& /*site*/, Tensor const& /*q*/, Tensor const& /*k*/) {}
+  /// The queries [B, L, N, H] and keys [B, L, K, H] whose products, times `scale`, are the attention's logits, and which
+  /// of them count.
+  virtual void attention(std::string const& /*site*/, Tensor const& /*q*/, Tensor const& /*k*/,
+                         kernel::VisibleKeys const& /*visible*/, double /*scale*/) {}
 };
 
 /// Where a module's values go when nobody looks: an empty type, whose calls leave no instruction.
@@ -37,7 +45,9 @@ struct Observed {
   std::string site{};
 
   void see(Tensor const& x) const;
-  void attention(Tensor const& q, Tensor const& k) const;
+  /// `scale`: 1/√H if not given.
+  void attention(Tensor const& q, Tensor const& k, kernel::VisibleKeys const& visible = {},
+                 std::optional<double> scale = {}) const;
   Observed below(std::string_view name) const;
 };
 
@@ -47,9 +57,11 @@ LIERNE_INLINE void Observed::see(Tensor const& x) const {
   observer->activation(site, x.detach());
 }
 
-LIERNE_INLINE void Observed::attention(Tensor const& q, Tensor const& k) const {
+LIERNE_INLINE void Observed::attention(Tensor const& q, Tensor const& k, kernel::VisibleKeys const& visible,
+                                       std::optional<double> scale) const {
   NoGrad const no_grad;
-  observer->attention(site, q.detach(), k.detach());
+  observer->attention(site, q.detach(), k.detach(), visible,
+                      scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3)))));
 }
 
 LIERNE_INLINE Observed Observed::below(std::string_view name) const {

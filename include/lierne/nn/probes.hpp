@@ -58,7 +58,7 @@ struct ActivationKurtosis {
   static double of(ActivationSums const& sums);
 };
 
-/// The largest logit of causal attention, before the softmax, over batch, heads and visible keys. Key:
+/// The largest logit of attention, before the softmax, over batch, heads and the keys that the mask lets be seen. Key:
 /// `attention_logit/SITE/max`. Only layers that show their queries and keys have one.
 struct AttentionLogitMax {};
 
@@ -73,7 +73,8 @@ class AnyProbes : public Observer {
   bool due(std::int64_t finished) const { return settings_.every > 0 && (finished + 1) % settings_.every == 0; }
 
   void activation(std::string const& site, Tensor const& x) override;
-  void attention(std::string const& site, Tensor const& q, Tensor const& k) override;
+  void attention(std::string const& site, Tensor const& q, Tensor const& k, kernel::VisibleKeys const& visible,
+                 double scale) override;
 
   /// The numbers of all that was seen since the last call, on all ranks; each of them must call it. One sum and one
   /// gather, of a few numbers a site; a device is read once.
@@ -185,9 +186,10 @@ LIERNE_INLINE void AnyProbes::activation(std::string const& site, Tensor const& 
   add(activations_, {site, static_cast<double>(x.numel()), found.narrow(0, 0, 4), found[4]});
 }
 
-LIERNE_INLINE void AnyProbes::attention(std::string const& site, Tensor const& q, Tensor const& k) {
+LIERNE_INLINE void AnyProbes::attention(std::string const& site, Tensor const& q, Tensor const& k,
+                                        kernel::VisibleKeys const& visible, double scale) {
   if (!logits_) return;
-  auto const largest = kernel::largest_causal_logit(q, k);
+  auto const largest = kernel::largest_logit(q, k, visible, scale);
   add(attentions_, {site, 0, at::zeros({4}, largest.options()), largest});
 }
 

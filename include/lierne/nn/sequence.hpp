@@ -2,7 +2,7 @@
 // What a layer knows of the sequence it works on, besides the activations.
 #pragma once
 
-#include "lierne/tensor/tensor.hpp"
+#include "lierne/nn/kernel/visible_keys.hpp"
 
 namespace lierne {
 
@@ -12,6 +12,8 @@ class Recomputed;  // nn/recompute.hpp
 struct Sequence {
   /// Rotations of the kind's Rope: [L, d/2, 2], cosine and sine of each pair's angle; undefined without a Rope.
   Tensor rotary{};
+  /// What the kind's mask lets each query see.
+  kernel::VisibleKeys visible{};
   /// Whether layers may count what they see: in a training pass, when it runs first; not in validation, nor where a
   /// backward pass runs it again.
   bool counts = false;

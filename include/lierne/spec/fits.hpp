@@ -18,7 +18,7 @@ template <class Mixer>
 concept HasHeads = requires(Mixer const& mixer) {
   { mixer.heads } -> std::convertible_to<int>;
   { mixer.keys() } -> std::convertible_to<int>;
-  { mixer.head_size(1) } -> std::convertible_to<int>;
+  { mixer.head_width(1) } -> std::convertible_to<int>;
 };
 template <class Channel>
 concept HasHidden = requires(Channel const& channel) {
@@ -27,7 +27,12 @@ concept HasHidden = requires(Channel const& channel) {
 
 template <class Mixer>
 constexpr bool heads_divide_width(Mixer const& mixer, int width) {
-  if constexpr (HasHeads<Mixer>) return mixer.heads >= 1 && width >= mixer.heads && width % mixer.heads == 0;
+  if constexpr (HasHeads<Mixer>) {
+    if constexpr (requires { { mixer.head_size } -> std::convertible_to<int>; }) {
+      if (mixer.head_size != 0) return mixer.heads >= 1 && mixer.head_size >= 1;
+    }
+    return mixer.heads >= 1 && width >= mixer.heads && width % mixer.heads == 0;
+  }
   return true;
 }
 template <class Mixer>
@@ -38,9 +43,32 @@ constexpr bool keys_divide_heads(Mixer const& mixer) {
 template <class Mixer, class Position>
 constexpr bool head_size_is_even(Mixer const& mixer, Position const&, int width) {
   if constexpr (HasHeads<Mixer> && std::same_as<Position, Rope>) {
-    return mixer.heads < 1 || mixer.head_size(width) % 2 == 0;
+    return mixer.heads < 1 || mixer.head_width(width) % 2 == 0;
   }
   return true;
+}
+template <class Mixer>
+constexpr bool temperature_is_possible(Mixer const& mixer) {
+  if constexpr (std::same_as<Mixer, Attention>) return mixer.temperature.scale >= 0 && mixer.temperature.floor >= 1;
+  return true;
+}
+template <class Mask>
+constexpr bool mask_size_is_positive(Mask const& mask) {
+  if constexpr (std::same_as<Mask, FixedBlock> || std::same_as<Mask, SlidingWindow>) return mask.size >= 1;
+  return true;
+}
+template <class First, class Second>
+constexpr bool mask_size_is_positive(Both<First, Second> const& mask) {
+  return mask_size_is_positive(mask.first) && mask_size_is_positive(mask.second);
+}
+template <class Mask>
+constexpr bool end_is_a_token(Mask const& mask, int vocab) {
+  if constexpr (std::same_as<Mask, Documents>) return mask.end >= 0 && mask.end < vocab;
+  return true;
+}
+template <class First, class Second>
+constexpr bool end_is_a_token(Both<First, Second> const& mask, int vocab) {
+  return end_is_a_token(mask.first, vocab) && end_is_a_token(mask.second, vocab);
 }
 template <class Position>
 constexpr bool rotation_is_possible(Position const& position) {
@@ -136,11 +164,13 @@ constexpr bool all_blocks(Spec const& spec, Rule rule) {
 }
 
 struct Fit {
-  bool sizes, heads, keys, head_size, rotation, routes, routing_numbers, hidden, epsilon, deviations, base, loss;
+  bool sizes, heads, keys, head_size, temperature, mask_size, end, rotation, routes, routing_numbers, hidden, epsilon;
+  bool deviations, base, loss;
   bool plan, tensor_heads, tensor_experts, tensor_hidden, tensor_vocab;
   constexpr bool all() const {
-    return sizes && heads && keys && head_size && rotation && routes && routing_numbers && hidden && epsilon &&
-           deviations && base && loss && plan && tensor_heads && tensor_experts && tensor_hidden && tensor_vocab;
+    return sizes && heads && keys && head_size && temperature && mask_size && end && rotation && routes &&
+           routing_numbers && hidden && epsilon && deviations && base && loss && plan && tensor_heads &&
+           tensor_experts && tensor_hidden && tensor_vocab;
   }
 };
 
@@ -152,6 +182,9 @@ constexpr Fit fit(Spec const& spec, Plan plan) {
           .heads = all([](auto const& b) { return heads_divide_width(b.mixer, b.width); }),
           .keys = all([](auto const& b) { return keys_divide_heads(b.mixer); }),
           .head_size = all([](auto const& b) { return head_size_is_even(b.mixer, b.position, b.width); }),
+          .temperature = all([](auto const& b) { return temperature_is_possible(b.mixer); }),
+          .mask_size = all([](auto const& b) { return mask_size_is_positive(b.mask); }),
+          .end = all([&](auto const& b) { return end_is_a_token(b.mask, spec.vocab); }),
           .rotation = all([](auto const& b) { return rotation_is_possible(b.position); }),
           .routes = all([](auto const& b) { return lierne::detail::routes(b.channel); }),
           .routing_numbers = all([](auto const& b) { return routing_numbers_are_possible(b.channel); }),
@@ -179,10 +212,15 @@ struct CheckedSpec {
                 "Model: the first argument must be a Decoder (constexpr Decoder gpt{...}; then Model<gpt>)");
   static constexpr Fit fit = detail::fit(spec, plan);
   static_assert(fit.sizes, "Model: .layers, .width and .vocab must be at least 1 (give all three in the Decoder)");
-  static_assert(fit.heads, "Model: mixer.heads must divide width (choose heads so that width % heads == 0)");
+  static_assert(fit.heads, "Model: mixer.heads must divide width (choose heads so that width % heads == 0, or give mixer.head_size)");
   static_assert(fit.keys, "Model: mixer.kv_heads must divide heads (choose kv_heads so that heads % kv_heads == 0)");
   static_assert(fit.head_size,
                 "Model: the head size width / heads must be even under a Rope (change heads, or use NoPosition)");
+  static_assert(fit.temperature,
+                "Model: mixer.temperature must have a scale of 0 or more and a floor of at least 1 (see QueryTemperature)");
+  static_assert(fit.mask_size, "Model: mask sizes must be at least 1 (FixedBlock and SlidingWindow count tokens, the query's "
+                               "own among them)");
+  static_assert(fit.end, "Model: mask Documents must name a token of the vocabulary (give .end, from 0 to vocab - 1)");
   static_assert(fit.rotation,
                 "Model: position.base must be positive, scaling.factor at least 0, low at most high (see RopeScaling)");
   static_assert(fit.routes,

@@ -22,6 +22,9 @@ struct RopeScaling {
 /// The scaling that Llama 3.1 was released with.
 inline constexpr RopeScaling llama31_scaling{.factor = 8, .low = 1, .high = 4, .original = 8192};
 
+/// That of Llama 4 Scout: a step where the two bounds meet, without a blend. Maverick has none.
+inline constexpr RopeScaling llama4_scaling{.factor = 16, .low = 1, .high = 1, .original = 8192};
+
 /// Rotary position embedding (Su et al. 2021, arXiv 2104.09864) on interleaved pairs (x[2i], x[2i+1]) of q and k.
 /// Math: pair i at position t turns by t · base^(-2i/d). Numerics: float32 (float64 under `Float64`).
 /// Source: torchtitan models/llama3.

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
 #include <vector>
