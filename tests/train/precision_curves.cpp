@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "lierne/nn/nn.hpp"
 #include "lierne/optim/optim.hpp"
@@ -81,7 +82,7 @@ double apart(std::vector<double> const& a, std::vector<double> const& b) {
   return most;
 }
 
-void report(char const* what, std::vector<double> const& narrow, std::vector<double> const& wide) {
+void report(std::string const& what, std::vector<double> const& narrow, std::vector<double> const& wide) {
   auto const x = smoothed(narrow), y = smoothed(wide);
   MESSAGE(what, ": first ", narrow.front(), " and ", wide.front(), ", last ", x.back(), " and ", y.back(),
           " nat, largest distance ", apart(narrow, wide));
