@@ -200,6 +200,17 @@ TEST_CASE("with norms behind the branches and scaled branches as well") {
   equals<with(with_norms, RecomputeSelective{})>(expected);
 }
 
+TEST_CASE("with every kind of channel and norm") {
+  constexpr auto norm = LayerNorm{};
+  auto const check = [&]<auto channel>() {
+    auto const expected = step<with(plain, channel, norm)>();
+    equals<with(plain, channel, norm, RecomputeBlock{})>(expected);
+    equals<with(plain, channel, norm, RecomputeSelective{})>(expected);
+  };
+  check.operator()<Glu{.activation = Gelu{}, .hidden = 40}>();
+  check.operator()<Mlp{.activation = SquaredRelu{}, .hidden = 40}>();
+}
+
 TEST_CASE("the backward pass may be taken twice") {
   Model<turns> model;
   model.init({.seed = 3});

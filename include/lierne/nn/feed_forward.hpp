@@ -5,6 +5,7 @@
 #include "lierne/mesh/placement.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/nn/linear.hpp"
+#include "lierne/nn/recompute.hpp"
 #include "lierne/spec/block.hpp"
 
 namespace lierne {
@@ -41,7 +42,13 @@ struct GluLayer {
     visit("w3", self.w3);
   }
 
-  Tensor operator()(Tensor const& x_BLD) const { return w2(activate(block.channel.activation, w1(x_BLD)) * w3(x_BLD)); }
+  Tensor operator()(Tensor const& x_BLD, Sequence const& sequence = {}) const {
+    constexpr bool again = block.recompute.activations;
+    auto const gate_BLF = recomputable<again>(
+        sequence, [](Tensor const& x) { return activate(block.channel.activation, x); }, w1(x_BLD));
+    return w2(recomputable<again>(
+        sequence, [](Tensor const& gate, Tensor const& up) { return gate * up; }, gate_BLF, w3(x_BLD)));
+  }
 };
 
 /// The layer of `Mlp`. Math: w2 a(w1 x). Shapes and tensor parallelism as `GluLayer`.
@@ -60,7 +67,10 @@ struct MlpLayer {
     visit("w2", self.w2);
   }
 
-  Tensor operator()(Tensor const& x_BLD) const { return w2(activate(block.channel.activation, w1(x_BLD))); }
+  Tensor operator()(Tensor const& x_BLD, Sequence const& sequence = {}) const {
+    return w2(recomputable<block.recompute.activations>(
+        sequence, [](Tensor const& x) { return activate(block.channel.activation, x); }, w1(x_BLD)));
+  }
 };
 
 template <class Activation>
