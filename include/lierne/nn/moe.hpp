@@ -6,6 +6,7 @@
 #include "lierne/nn/balance.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/nn/linear.hpp"
+#include "lierne/nn/recompute.hpp"
 #include "lierne/nn/routing.hpp"
 #include "lierne/nn/sequence.hpp"
 #include "lierne/spec/block.hpp"
@@ -45,7 +46,8 @@ struct SharedExperts {
     visit("w2", self.w2);
     visit("w3", self.w3);
   }
-  Tensor operator()(Tensor const& x) const;
+  /// Where the sequence notes what is recomputed, their activations are.
+  Tensor operator()(Tensor const& x, Sequence const& sequence = {}) const;
 };
 
 namespace detail {
@@ -98,7 +100,11 @@ struct MoeLayer {
   Tensor operator()(Tensor const& x_BLD, Sequence const& sequence) const {
     auto const x_TD = x_BLD.flatten(0, 1);
     Tensor base, bias;
-    if constexpr (shares) base = shared_experts(x_TD);
+    if constexpr (shares && block.recompute.activations) {
+      base = shared_experts(x_TD, sequence);
+    } else if constexpr (shares) {
+      base = shared_experts(x_TD);
+    }
     if constexpr (balances) bias = expert_bias.value;
     return detail::mix_experts(x_TD, base, router, experts, bias, tokens_per_expert.value, spec, sequence).view_as(x_BLD);
   }
@@ -118,7 +124,9 @@ struct LayerOf<Moe> {
 };
 
 #if LIERNE_BODIES
-LIERNE_INLINE Tensor SharedExperts::operator()(Tensor const& x) const { return w2(kernel::swiglu(w1(x), w3(x))); }
+LIERNE_INLINE Tensor SharedExperts::operator()(Tensor const& x, Sequence const& sequence) const {
+  return w2(recomputable<true>(sequence, kernel::swiglu, w1(x), w3(x)));
+}
 
 namespace detail {
 
