@@ -77,7 +77,7 @@ TEST_CASE("every Llama 3 preset has the original's configuration and counts") {
     compare_flops(mosaic, small);
   };
   row(llama3_debugmodel, mosaic_llama3_debugmodel, "debugmodel");
-  row(llama3_debugmodel, mosaic_llama3_debugmodel, "debugmodel_flex_attn");  // another mask: no count changes
+  row(llama3_debugmodel_flex_attn, mosaic_llama3_debugmodel, "debugmodel_flex_attn");
   row(llama3_8b, mosaic_llama3_8b, "8B");
   row(llama3_70b, mosaic_llama3_70b, "70B");
   row(llama3_405b, mosaic_llama3_405b, "405B");

@@ -75,15 +75,30 @@ TEST_CASE("every Llama 4 preset has the original's configuration and counts") {
     CAPTURE(key);
     seen.insert(key);
     compare(spec, all.at(key));
-    CHECK(block_at<0>(spec).position == Rope{.base = all.at(key).at("config").at("rope_theta").template get<double>()});
+    CHECK(block_at<1>(spec).position == Rope{.base = all.at(key).at("config").at("rope_theta").template get<double>()});
   };
   row(llama4_debugmodel, "debugmodel");
   row(llama4_17bx16e, "17bx16e");
   row(llama4_17bx128e, "17bx128e");
-  CHECK(seen.size() == 3);
+  row(llama4_debugmodel_irope, "debugmodel_irope");
+  row(llama4_17bx16e_irope, "17bx16e_irope");
+  row(llama4_17bx128e_irope, "17bx128e_irope");
+  CHECK(seen.size() == all.size());
+}
+
+TEST_CASE("iRoPE leaves the position out, and the block, on every fourth layer from the first") {
+  constexpr auto spec = llama4_17bx128e_irope;
+  auto const text = [](auto const& layer) {
+    return layer.position.name() + ", " + layer.mask.name() + ", " + layer.channel.name().substr(0, 6);
+  };
+  CHECK(text(block_at<0>(spec)) == "nope, documents by 200001, swiglu");
+  CHECK(text(block_at<1>(spec)) == "rope 500000, fixed block 8192 & documents by 200001, moe 12");
+  CHECK(text(block_at<4>(spec)) == text(block_at<0>(spec)));
+  CHECK(text(block_at<47>(spec)) == text(block_at<1>(spec)));
 }
 
 TEST_CASE("no two presets share a name") {
-  std::set<std::string> const names{name(llama4_debugmodel), name(llama4_17bx16e), name(llama4_17bx128e)};
-  CHECK(names.size() == 3);
+  std::set<std::string> const names{name(llama4_debugmodel),       name(llama4_17bx16e),       name(llama4_17bx128e),
+                                    name(llama4_debugmodel_irope), name(llama4_17bx16e_irope), name(llama4_17bx128e_irope)};
+  CHECK(names.size() == 6);
 }

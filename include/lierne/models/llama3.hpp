@@ -41,6 +41,21 @@ inline constexpr Decoder llama3_405b{.layers = 126,
                                      .position = Rope{.base = 500000},
                                      .channel = SwiGlu{.multiplier = 1.2, .multiple_of = 4096}};
 
+/// Six small layers whose attention stays within documents, which token 0 ends.
+inline constexpr auto llama3_debugmodel_flex_attn = with(llama3_debugmodel, Documents{.end = 0});
+
+/// Llama 3.1: the same shapes, rotations scaled for longer contexts.
+inline constexpr auto llama31_8b = with(llama3_8b, Rope{.base = 500000, .scaling = llama31_scaling});
+inline constexpr auto llama31_70b = with(llama3_70b, Rope{.base = 500000, .scaling = llama31_scaling});
+inline constexpr auto llama31_405b = with(llama3_405b, Rope{.base = 500000, .scaling = llama31_scaling});
+
+/// Llama 3.2 1B and 3B: tied outputs, rotations scaled by 32. Source: the released configurations.
+inline constexpr auto llama32_1b =
+    with(llama3_8b, field<"layers">(16), field<"width">(2048), field<"tied">(true), Attention{.heads = 32, .kv_heads = 8},
+         Rope{.base = 500000, .scaling = {.factor = 32, .low = 1, .high = 4, .original = 8192}}, SwiGlu{.hidden = 8192});
+inline constexpr auto llama32_3b =
+    with(llama32_1b, field<"layers">(28), field<"width">(3072), Attention{.heads = 24, .kv_heads = 8});
+
 /// The vocabulary of the Mosaic presets, which are otherwise the same models.
 inline constexpr auto mosaic_vocab = field<"vocab">(50368);
 
@@ -53,6 +68,9 @@ static_assert(parameters(llama3_debugmodel).total() == 6'163'712);
 static_assert(parameters(llama3_8b).total() == 8'030'261'248);
 static_assert(parameters(llama3_70b).total() == 70'553'706'496);
 static_assert(parameters(llama3_405b).total() == 405'853'388'800);
+static_assert(parameters(llama31_8b).total() == parameters(llama3_8b).total());
+static_assert(parameters(llama32_1b).total() == 1'235'814'400);
+static_assert(parameters(llama32_3b).total() == 3'212'749'824);
 static_assert(parameters(mosaic_llama3_debugmodel).total() == 30'903'552);
 static_assert(parameters(mosaic_llama3_8b).total() == 7'392'202'752);
 static_assert(parameters(mosaic_llama3_70b).total() == 69'277'589'504);

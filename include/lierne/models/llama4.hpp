@@ -30,6 +30,23 @@ inline constexpr auto llama4_17bx128e =
     with(llama4_17bx16e, every<2>(Moe{.experts = 128, .multiplier = 1.2, .multiple_of = 2048},
                                   SwiGlu{.multiplier = 1.2, .multiple_of = 2048}));
 
+namespace detail {
+
+// torchtitan's iRoPE: no position and all of the document on layers 0, 4, 8 ..., rotations within blocks on the others.
+// Released weights have the layers without position at 3, 7, 11 ...: there write every<4> for every_from_first<4>.
+template <class Spec>
+constexpr auto irope(Spec const& spec, FixedBlock block, Documents documents) {
+  return with(spec, every_from_first<4>(NoPosition{}, Rope{.base = 500000}),
+              every_from_first<4>(Causal{} & documents, block & documents));
+}
+
+}  // namespace detail
+
+/// The same with iRoPE. Documents end with the tokenizer's <|end_of_text|>, in the debug model with token 0.
+inline constexpr auto llama4_debugmodel_irope = detail::irope(llama4_debugmodel, {.size = 256}, {.end = 0});
+inline constexpr auto llama4_17bx16e_irope = detail::irope(llama4_17bx16e, {.size = 8192}, {.end = 200001});
+inline constexpr auto llama4_17bx128e_irope = detail::irope(llama4_17bx128e, {.size = 8192}, {.end = 200001});
+
 static_assert(parameters(llama4_debugmodel).total() == 15'017'216);
 static_assert(parameters(llama4_17bx16e).total() == 107'769'861'120);
 static_assert(parameters(llama4_17bx128e).total() == 400'711'848'960);

@@ -3,4 +3,6 @@
 #pragma once
 
 #include "lierne/models/llama3.hpp"
+#include "lierne/models/llama3_mup.hpp"
 #include "lierne/models/llama4.hpp"
+#include "lierne/models/qwen3.hpp"
