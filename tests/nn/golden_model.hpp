@@ -33,8 +33,10 @@ inline constexpr Decoder mup_untied{.layers = 3,
                                     .scaling = MuP{.base_width = 32, .base_layers = 1.5},
                                     .embedding_norm = true};
 
-/// mup_tied: the same with every norm that a record can have and the output tied to the embedding; plain first values.
-inline constexpr auto mup_tied = with(mup_untied, field<"tied">(true), field<"peri_norm">(true));
+/// mup_tied: the same with every norm that a record can have, the output tied to the embedding, and documents; plain first
+/// values.
+inline constexpr auto mup_tied =
+    with(mup_untied, field<"tied">(true), field<"peri_norm">(true), Documents{.end = 5});
 
 /// llama4_top1 and llama4_top1_perturbed: experts in layers 1 and 3.
 inline constexpr Decoder top1{.layers = 4,
@@ -53,6 +55,11 @@ inline constexpr auto top2 = with_experts(Moe{.experts = 4, .top_k = 2, .multipl
 /// llama4_top1_f64: width 32, perturbed, in float64.
 inline constexpr auto top1_f64 =
     with(top1, field<"width">(32), Float64{}, every<2>(Moe{.experts = 4, .multiple_of = 8}, SwiGlu{.multiple_of = 8}));
+
+/// llama4_irope: no position and whole documents in layers 0, 4, ..., rotations within blocks of 16 in the others.
+inline constexpr auto irope =
+    with(top1, every_from_first<4>(NoPosition{}, Rope{.base = 5e5}),
+         every_from_first<4>(Causal{} & Documents{.end = 5}, FixedBlock{.size = 16} & Documents{.end = 5}));
 
 inline std::string path(std::string const& name) { return LIERNE_GOLDEN "/" + name + ".safetensors"; }
 

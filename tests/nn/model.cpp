@@ -68,6 +68,7 @@ TEST_CASE("activations, logits, loss and every gradient equal the original's") {
   SUBCASE("llama3_gqa_scaled_f64") {
     equals_the_original<golden::gqa_scaled_f64>("llama3_gqa_scaled_f64", float64_bounds);
   }
+  SUBCASE("mup_tied") { equals_the_original<golden::mup_tied>("mup_tied", float32_bounds); }
   SUBCASE("mup_untied") { equals_the_original<golden::mup_untied>("mup_untied", float32_bounds); }
 }
 
@@ -80,6 +81,8 @@ TEST_CASE("the fixtures notice the wrong rules") {
   CHECK(logits_error<with(golden::gqa, NoPosition{})>("llama3_gqa") > 1e-4);
   CHECK(logits_error<with(golden::gqa_scaled, NoPosition{})>("llama3_gqa_scaled") > 1e-3);
   CHECK(logits_error<with(golden::gqa, RmsNorm{.epsilon = 1e-6})>("llama3_gqa") > 1e-5);
+  CHECK(logits_error<with(golden::mup_tied, Causal{})>("mup_tied") > 1e-3);
+  CHECK(logits_error<with(golden::mup_tied, MuP{.base_width = 32})>("mup_tied") > 1e-2);
   // muP without its depth multiplier, without its output multiplier, with the square of the depth multiplier.
   CHECK(logits_error<with(golden::mup_untied, MuP{.base_width = 32})>("mup_untied") > 1e-2);
   CHECK(logits_error<with(golden::mup_untied, MuP{.base_width = 64, .base_layers = 1.5})>("mup_untied") > 0.5);

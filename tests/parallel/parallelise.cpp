@@ -114,6 +114,14 @@ TEST_CASE("rank: experts replicate 2" * doctest::skip()) {
   equals_one_process<golden::top1, Plan{.replicate = 2}>("llama4_top1_perturbed", 1e-5);
 }
 
+// A table that is read first and last, norms outside the blocks, documents.
+TEST_CASE("rank: tied fsdp 2" * doctest::skip()) {
+  equals_one_process<golden::mup_tied, Plan{.shard = rest}>("mup_tied", 1e-5);
+}
+TEST_CASE("rank: tied fsdp 2 tensor 2 float64" * doctest::skip()) {
+  equals_one_process<with(golden::mup_tied, Float64{}), Plan{.shard = rest, .tensor = 2}>("mup_tied", 1e-10);
+}
+
 TEST_CASE("every gradient under a plan equals one process's") {
   SUBCASE("fsdp") { processes::run("rank: fsdp 2", 2); }
   SUBCASE("fsdp in float64") { processes::run("rank: fsdp 2 float64", 2); }
@@ -123,6 +131,8 @@ TEST_CASE("every gradient under a plan equals one process's") {
   SUBCASE("experts under fsdp") { processes::run("rank: experts fsdp 2", 2); }
   SUBCASE("experts under fsdp in float64") { processes::run("rank: experts fsdp 2 float64", 2); }
   SUBCASE("experts replicated") { processes::run("rank: experts replicate 2", 2); }
+  SUBCASE("tied under fsdp") { processes::run("rank: tied fsdp 2", 2); }
+  SUBCASE("tied under fsdp and tensor in float64") { processes::run("rank: tied fsdp 2 tensor 2 float64", 4); }
   SUBCASE("fsdp and tensor in float64") { processes::run("rank: fsdp 2 tensor 2 float64", 4); }
 }
 

@@ -40,18 +40,15 @@ double rms(Tensor const& x) { return x.square().mean().sqrt().item<double>(); }
 /// Keeps what branches add, and the logits of attention.
 class Probe : public Observer {
  public:
-  explicit Probe(double scale) : scale_(scale) {}
   std::map<std::string, Tensor> values;
 
   void activation(std::string const& site, Tensor const& x) override {
     if (site.ends_with("attention") || site.ends_with("feed_forward")) values[site] = x.clone();
   }
-  void attention(std::string const& site, Tensor const& q, Tensor const& k) override {
-    values[site + ".logits"] = at::einsum("blnh,bmnh->bnlm", {q, k.repeat_interleave(q.size(2) / k.size(2), 2)}) * scale_;
+  void attention(std::string const& site, Tensor const& q, Tensor const& k, kernel::VisibleKeys const& /*visible*/,
+                 double scale) override {
+    values[site + ".logits"] = at::einsum("blnh,bmnh->bnlm", {q, k.repeat_interleave(q.size(2) / k.size(2), 2)}) * scale;
   }
-
- private:
-  double scale_;
 };
 
 template <auto spec>
@@ -69,7 +66,7 @@ Coordinates train(Groups const& table, std::uint64_t seed) {
   Coordinates coordinates;
   std::map<std::string, Tensor> first;
   for (int step = 0; step <= steps; ++step) {
-    Probe probe(spec.scaling.attention_scale(spec.width / spec.mixer.heads));
+    Probe probe;
     {
       NoGrad guard;
       model.loss(tokens, labels, 128, probe);

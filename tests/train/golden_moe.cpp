@@ -120,6 +120,7 @@ TEST_CASE("llama4: activations, logits, counts, loss and every gradient equal th
   SUBCASE("llama4_top1") { equals_the_original<golden::top1>("llama4_top1", float32_bounds); }
   SUBCASE("llama4_top1_perturbed") { equals_the_original<golden::top1>("llama4_top1_perturbed", float32_bounds); }
   SUBCASE("llama4_top2_before") { equals_the_original<golden::top2>("llama4_top2_before", float32_bounds); }
+  SUBCASE("llama4_irope") { equals_the_original<golden::irope>("llama4_irope", float32_bounds); }
   SUBCASE("llama4_top1_f64") { equals_the_original<golden::top1_f64>("llama4_top1_f64", float64_bounds); }
 }
 
@@ -127,6 +128,7 @@ TEST_CASE("llama4: three steps end at the original's weights and biases") {
   SUBCASE("llama4_top1") { trains_as_the_original<golden::top1>("llama4_top1", float32_bounds); }
   SUBCASE("llama4_top1_perturbed") { trains_as_the_original<golden::top1>("llama4_top1_perturbed", float32_bounds); }
   SUBCASE("llama4_top2_before") { trains_as_the_original<golden::top2>("llama4_top2_before", float32_bounds); }
+  SUBCASE("llama4_irope") { trains_as_the_original<golden::irope>("llama4_irope", float32_bounds); }
   SUBCASE("llama4_top1_f64") { trains_as_the_original<golden::top1_f64>("llama4_top1_f64", float64_bounds); }
 }
 
@@ -168,6 +170,11 @@ TEST_CASE("llama4: the fixtures notice the wrong rules") {
   CHECK(logits_error<with_experts(Moe{.experts = 4, .forced_balance = true, .multiple_of = 16})>("llama4_top1") > 1e-4);
   CHECK(logits_error<with_experts(Moe{.experts = 4, .route_scale = 1.01, .multiple_of = 16})>("llama4_top1") > 1e-5);
   CHECK(logits_error<with(golden::top1, Rope{.base = 1e4})>("llama4_top1") > 1e-4);
+  // Meta's layers without position for torchtitan's; no documents; no blocks.
+  constexpr auto irope = golden::irope;
+  CHECK(logits_error<with(irope, every<4>(irope.position.chosen, irope.position.others))>("llama4_irope") > 1e-2);
+  CHECK(logits_error<with(irope, every_from_first<4>(Causal{}, FixedBlock{.size = 16}))>("llama4_irope") > 1e-2);
+  CHECK(logits_error<with(irope, Documents{.end = 5})>("llama4_irope") > 1e-2);
   CHECK(logits_error<with(golden::top1, RmsNorm{.epsilon = 1e-6})>("llama4_top1") > 1e-5);
   auto const without = [](std::string const& part) {
     return [part](std::string const& name, Tensor& t) {

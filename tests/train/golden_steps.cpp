@@ -61,5 +61,6 @@ TEST_CASE("three steps end at the original's weights") {
   SUBCASE("llama3_gqa_scaled_f64") {
     trains_as_the_original<golden::gqa_scaled_f64>("llama3_gqa_scaled_f64", 1e-12, 1e-11);
   }
+  SUBCASE("mup_tied") { trains_as_mup<golden::mup_tied>("mup_tied"); }
   SUBCASE("mup_untied") { trains_as_mup<golden::mup_untied>("mup_untied"); }
 }
