@@ -103,7 +103,9 @@ struct Recorder : Observer {
     CHECK(x.isfinite().all().item<bool>());
     CHECK_FALSE(storage_is_free(x));
   }
-  void attention(std::string const& site, Tensor const&, Tensor const&) override { order.push_back(site + " logits"); }
+  void attention(std::string const& site, Tensor const&, Tensor const&, VisibleKeys const&, double) override {
+    order.push_back(site + " logits");
+  }
 };
 
 /// Peak and remaining bytes of a step's forward and backward pass, over what the weights take.
