@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The experts of a mixture on the CPU: one expert after the other, each with its rows in a buffer that stays in cache.
+// The experts of a mixture on the CPU: blocks of an expert's rows, from gather to the last product each on one thread.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <vector>
 
 #include "lierne/nn/kernel/product.hpp"
 #include "lierne/nn/kernel/tiles.hpp"
 #include "lierne/nn/kernel/vectors.hpp"
 #include "lierne/tensor/function.hpp"
+
+// The product of the BLAS inside LibTorch, which runs on the thread that calls it within a parallel region. Weak: a
+// LibTorch that hides it multiplies through ATen.
+extern "C" [[gnu::weak]] void sgemm_(char const* transpose_a, char const* transpose_b, int const* m, int const* n,
+                                     int const* k, float const* alpha, float const* a, int const* lda, float const* b,
+                                     int const* ldb, float const* beta, float* c, int const* ldc);
 
 // T tokens, K choices, E experts, D width, F hidden size, R = T·K rows sorted by expert; see dispatch.hpp.
 
@@ -142,38 +149,113 @@ inline void activate_rows_backward(Tensor const& hidden, Tensor const& change, T
   });
 }
 
-/// What forward and backward share: where each expert's rows are, and buffers for the rows of the largest.
+/// Calls body(task, scratch) for every task in parallel, the next one to whoever is free; `make` makes a thread's
+/// scratch. What a task computes must not depend on who runs it.
+template <class Make, class Body>
+void for_each_task(std::size_t tasks, Make const& make, Body const& body) {
+  std::atomic<std::size_t> next{0};
+  parallel_for(0, std::min<std::int64_t>(at::get_num_threads(), static_cast<std::int64_t>(tasks)), 1,
+               [&](std::int64_t begin, std::int64_t end) {
+    if (begin == end) return;
+    auto scratch = make();
+    for (auto task = next++; task < tasks; task = next++) body(task, scratch);
+  });
+}
+
+/// out = a b + beta · out, on the calling thread where that is one of a parallel region.
+inline void multiply_into(Tensor out, Tensor const& a, Tensor const& b, float beta = 0.0F) {
+  if (sgemm_ == nullptr || out.scalar_type() != float32) {
+    if (beta == 0.0F) {
+      at::mm_out(out, a, b);
+    } else {
+      out.addmm_(a, b);
+    }
+    return;
+  }
+  struct Operand {
+    char const* transpose;
+    int stride;
+    explicit Operand(Tensor const& t)
+        : transpose(t.stride(1) == 1 ? "N" : "T"),
+          stride(static_cast<int>(t.stride(1) == 1 ? std::max(t.stride(0), t.size(1)) : t.stride(1))) {}
+  };
+  // In column-major order, which BLAS speaks, each matrix is its own transpose, so the operands change places.
+  Operand const left(a), right(b);
+  int const rows = static_cast<int>(a.size(0)), columns = static_cast<int>(b.size(1)), inner = static_cast<int>(a.size(1));
+  int const stride = static_cast<int>(std::max(out.stride(0), out.size(1)));
+  float const one = 1.0F;
+  sgemm_(right.transpose, left.transpose, &columns, &rows, &inner, &one, b.const_data_ptr<float>(), &right.stride,
+         a.const_data_ptr<float>(), &left.stride, &beta, out.mutable_data_ptr<float>(), &stride);
+}
+
+/// Some rows of one expert.
+struct RowBlock {
+  std::int64_t expert, first, rows;
+};
+
+/// What forward and backward share: blocks of each expert's rows, of sizes that depend on nothing but their numbers.
 struct ExpertRows {
-  std::int64_t choices, largest = 0;
-  std::vector<std::int64_t> ends;
+  std::int64_t choices, count;
+  std::vector<RowBlock> experts, blocks;
+  std::int64_t largest = 0;
   at::TensorOptions work;  // of products: float32 where bfloat16 has no instructions
 
-  ExpertRows(Tensor const& x, Tensor const& scores, Tensor const& expert_ends)
-      : choices(scores.size(1)), work(x.options().dtype(widens(x) ? float32 : x.scalar_type())) {
-    auto const* end = expert_ends.const_data_ptr<std::int32_t>();
-    ends.assign(end, end + expert_ends.size(0));
-    for (std::size_t e = 0; e < ends.size(); ++e) largest = std::max(largest, ends[e] - begin(e));
+  ExpertRows(Tensor const& x, Tensor const& scores, Tensor const& ends)
+      : choices(scores.size(1)), count(scores.numel()),
+        work(x.options().dtype(widens(x) ? float32 : x.scalar_type())) {
+    // Long enough that reading an expert's weights pays, short enough that threads end together.
+    auto const most = std::clamp<std::int64_t>(count / 16, 64, 256);
+    auto const* end = ends.const_data_ptr<std::int32_t>();
+    std::int64_t first = 0;
+    for (std::int64_t e = 0; e < ends.size(0); ++e) {
+      auto const rows = end[e] - first, parts = (rows + most - 1) / most;
+      experts.push_back({e, first, rows});
+      for (std::int64_t part = 0; part < parts; ++part) {
+        auto const from = rows * part / parts, to = rows * (part + 1) / parts;
+        blocks.push_back({e, first + from, to - from});
+        largest = std::max(largest, to - from);
+      }
+      first = end[e];
+    }
   }
 
-  std::int64_t begin(std::size_t e) const { return e == 0 ? 0 : ends[e - 1]; }
-  Tensor buffer(std::int64_t width) const { return at::empty({largest, width}, work); }
-  /// Calls body(e, first row, rows) for every expert that has rows.
-  template <class Body>
-  void for_each(Body const& body) const {
-    for (std::size_t e = 0; e < ends.size(); ++e) {
-      if (ends[e] > begin(e)) body(static_cast<std::int64_t>(e), begin(e), ends[e] - begin(e));
+  Tensor rows(std::int64_t width) const { return at::empty({count, width}, work); }
+  Tensor block(std::int64_t width) const { return at::empty({largest, width}, work); }
+  /// All experts' weights as products read them, outside of any graph.
+  Tensor weights(Tensor const& all) const { return all.detach().to(work.dtype()); }
+  /// Each expert's aᵀ b, over its rows.
+  void weight_gradients(std::vector<std::array<Tensor, 3>> const& products) const {
+    constexpr std::int64_t part = 256;  // rows of a gradient that one task makes
+    struct Task {
+      RowBlock expert;
+      std::size_t product;
+      std::int64_t first, rows;
+    };
+    std::vector<Task> tasks;
+    for (auto const& expert : experts) {
+      for (std::size_t i = 0; i < products.size(); ++i) {
+        auto const size = products[i][0].size(1);
+        for (std::int64_t at = 0; at < size; at += part) tasks.push_back({expert, i, at, std::min(part, size - at)});
+      }
     }
-  }
-  Tensor weight(Tensor const& all, std::int64_t e) const { return all.select(0, e).to(work.dtype()); }
-  static void multiply_into(Tensor out, Tensor const& a, Tensor const& b) { at::mm_out(out, a, b); }
-  /// The gradient of an expert's weights, aᵀ b.
-  static void weight_gradient(Tensor const& all, std::int64_t e, Tensor const& a, Tensor const& b) {
-    auto out = all.select(0, e);
-    if (out.scalar_type() == a.scalar_type()) {
-      at::mm_out(out, a.t(), b);
-    } else {
-      out.copy_(at::mm(a.t(), b));
-    }
+    for_each_task(tasks.size(), [] { return 0; }, [&](std::size_t t, int) {
+      auto const& [expert, i, first, rows] = tasks[t];
+      auto const& [out, a, b] = products[i];
+      auto const to = out.select(0, expert.expert).narrow(0, first, rows);
+      if (expert.rows == 0) {
+        to.zero_();
+        return;
+      }
+      auto const left = a.narrow(0, expert.first, expert.rows).narrow(1, first, rows).t();
+      auto const right = b.narrow(0, expert.first, expert.rows);
+      if (to.scalar_type() == left.scalar_type()) {
+        multiply_into(to, left, right);
+      } else {
+        auto const wide = at::empty(to.sizes(), left.options());
+        multiply_into(wide, left, right);
+        to.copy_(wide);
+      }
+    });
   }
 };
 
@@ -184,18 +266,19 @@ struct RoutedExpertsFunction : Function<RoutedExpertsFunction> {
     ExpertRows const all(x, scores, ends);
     auto const *slots = slot_of_row.const_data_ptr<std::int64_t>(), *rows = row_of_slot.const_data_ptr<std::int64_t>();
     auto const* scales = scores.const_data_ptr<float>();
-    auto const width = x.size(1), hidden_size = w1.size(1), count = slot_of_row.size(0);
-    auto const gate = at::empty({count, hidden_size}, all.work), up = at::empty_like(gate);
-    auto const result = at::empty({count, width}, all.work);
-    auto const x_rows = all.buffer(width), hidden_rows = all.buffer(hidden_size);
-    all.for_each([&](std::int64_t e, std::int64_t first, std::int64_t n) {
-      auto const xs = x_rows.narrow(0, 0, n), hidden = hidden_rows.narrow(0, 0, n);
+    auto const width = x.size(1), hidden_size = w1.size(1);
+    auto const v1 = all.weights(w1), v2 = all.weights(w2), v3 = all.weights(w3);
+    auto const gate = all.rows(hidden_size), up = all.rows(hidden_size), result = all.rows(width);
+    auto const scratch = [&] { return std::array{all.block(width), all.block(hidden_size)}; };
+    for_each_task(all.blocks.size(), scratch, [&](std::size_t task, auto const& buffers) {
+      auto const& [e, first, n] = all.blocks[task];
+      auto const xs = buffers[0].narrow(0, 0, n), hidden = buffers[1].narrow(0, 0, n);
       auto const g = gate.narrow(0, first, n), u = up.narrow(0, first, n);
       gather_rows(xs, x, slots + first, before ? scales : nullptr, all.choices);
-      ExpertRows::multiply_into(g, xs, all.weight(w1, e).t());
-      ExpertRows::multiply_into(u, xs, all.weight(w3, e).t());
+      multiply_into(g, xs, v1.select(0, e).t());
+      multiply_into(u, xs, v3.select(0, e).t());
       activate_rows(hidden, g, u);
-      ExpertRows::multiply_into(result.narrow(0, first, n), hidden, all.weight(w2, e).t());
+      multiply_into(result.narrow(0, first, n), hidden, v2.select(0, e).t());
     });
     auto const out = at::empty_like(x);
     sum_rows(out, base, result, rows, before ? nullptr : scales, all.choices);
@@ -206,42 +289,33 @@ struct RoutedExpertsFunction : Function<RoutedExpertsFunction> {
 
   static TensorList backward(AutogradContext* context, TensorList const& gradients) {
     auto const saved = context->get_saved_variables();
-    auto const &x = saved[0], &scores = saved[1], &w1 = saved[2], &w2 = saved[3], &w3 = saved[4], &gate = saved[5],
-               &up = saved[6];
+    auto const x = saved[0].detach(), scores = saved[1].detach(), gate = saved[5], up = saved[6];
     bool const before = context->saved_data["before"].toBool();
     ExpertRows const all(x, scores, saved[9]);
     auto const *slots = saved[7].const_data_ptr<std::int64_t>(), *rows = saved[8].const_data_ptr<std::int64_t>();
     auto const* scales = scores.const_data_ptr<float>();
-    auto const width = x.size(1), hidden_size = w1.size(1);
+    auto const width = x.size(1), hidden_size = saved[2].size(1);
+    auto const v1 = all.weights(saved[2]), v2 = all.weights(saved[3]), v3 = all.weights(saved[4]);
     auto const upstream = gradients[0].contiguous();
-    auto const dw1 = at::empty_like(w1), dw2 = at::empty_like(w2), dw3 = at::empty_like(w3);
     auto const dscores = at::empty_like(scores), dx = at::empty_like(x);
     auto* const dots = dscores.mutable_data_ptr<float>();
-    auto const row_gradient = at::empty({saved[7].size(0), width}, all.work);
-    auto const x_rows = all.buffer(width), y_rows = all.buffer(width);
-    auto const hidden_rows = all.buffer(hidden_size), gate_rows = all.buffer(hidden_size), up_rows = all.buffer(hidden_size);
-    all.for_each([&](std::int64_t e, std::int64_t first, std::int64_t n) {
-      auto const xs = x_rows.narrow(0, 0, n), dy = y_rows.narrow(0, 0, n), hidden = hidden_rows.narrow(0, 0, n);
-      auto const dg = gate_rows.narrow(0, 0, n), du = up_rows.narrow(0, 0, n);
-      auto const* mine = slots + first;
-      gather_rows(dy, upstream, mine, nullptr, all.choices);
-      ExpertRows::multiply_into(dg, dy, all.weight(w2, e));
-      activate_rows_backward(hidden, dg, du, gate.narrow(0, first, n), up.narrow(0, first, n), mine,
+    auto const xs = all.rows(width), dy = all.rows(width), dxs = all.rows(width);
+    auto const hidden = all.rows(hidden_size), dg = all.rows(hidden_size), du = all.rows(hidden_size);
+    for_each_task(all.blocks.size(), [] { return 0; }, [&](std::size_t task, int) {
+      auto const& [e, first, n] = all.blocks[task];
+      auto const mine = [from = first, count = n](Tensor const& t) { return t.narrow(0, from, count); };
+      gather_rows(mine(dy), upstream, slots + first, nullptr, all.choices);
+      multiply_into(mine(dg), mine(dy), v2.select(0, e));
+      activate_rows_backward(mine(hidden), mine(dg), mine(du), mine(gate), mine(up), slots + first,
                              before ? nullptr : scales, before ? nullptr : dots);
-      ExpertRows::weight_gradient(dw2, e, dy, hidden);
-      gather_rows(xs, x, mine, before ? scales : nullptr, all.choices);
-      ExpertRows::weight_gradient(dw1, e, dg, xs);
-      ExpertRows::weight_gradient(dw3, e, du, xs);
-      auto dxs = row_gradient.narrow(0, first, n);
-      at::mm_out(dxs, dg, all.weight(w1, e));
-      dxs.addmm_(du, all.weight(w3, e));
+      multiply_into(mine(dxs), mine(dg), v1.select(0, e));
+      multiply_into(mine(dxs), mine(du), v3.select(0, e), 1.0F);
+      gather_rows(mine(xs), x, slots + first, before ? scales : nullptr, all.choices);
     });
-    for (std::size_t e = 0; e < all.ends.size(); ++e) {
-      if (all.ends[e] > all.begin(e)) continue;
-      for (auto const* unseen : {&dw1, &dw2, &dw3}) unseen->select(0, static_cast<std::int64_t>(e)).zero_();
-    }
-    sum_rows(dx, {}, row_gradient, rows, before ? scales : nullptr, all.choices, x, before ? dots : nullptr);
-    return {dx, upstream, dscores, dw1, dw2, dw3, Tensor(), Tensor(), Tensor(), Tensor()};
+    TensorList const dw{at::empty_like(saved[2]), at::empty_like(saved[3]), at::empty_like(saved[4])};
+    all.weight_gradients({{dw[0], dg, xs}, {dw[1], dy, hidden}, {dw[2], du, xs}});
+    sum_rows(dx, {}, dxs, rows, before ? scales : nullptr, all.choices, x, before ? dots : nullptr);
+    return {dx, upstream, dscores, dw[0], dw[1], dw[2], Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 

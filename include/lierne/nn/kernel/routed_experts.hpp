@@ -28,7 +28,7 @@ struct ExpertWeights {
 /// Shapes: x and base [T, D] of one dtype, scores [T, K] in float32 (float64), choices [T, K] of int64 → [T, D].
 /// Errors: `ShapeError`. Numerics: products in x's dtype (see `linear` for bfloat16), scores and sums over k in theirs,
 /// one rounding of the result; the same bits from run to run, as the sums over k and over rows have one order.
-/// On a CPU in one pass an expert, on others through `grouped_product`.
+/// On a CPU by blocks of an expert's rows, on others through `grouped_product`.
 Tensor routed_experts(Tensor const& x, Tensor const& base, Tensor const& scores, Tensor const& choices,
                       ExpertWeights const& weights, bool before);
 
