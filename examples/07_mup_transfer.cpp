@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A rate tuned on a small model holds for a wide one under muP, and does not otherwise: `07_mup_transfer --out runs/mup`.
 #include <lierne/lierne.hpp>
-#include <lierne/sweep/rate_fit.hpp>
 #include <lierne/sweep/sweep.hpp>
 
 #include <CLI/CLI.hpp>

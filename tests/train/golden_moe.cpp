@@ -172,7 +172,8 @@ TEST_CASE("llama4: the fixtures notice the wrong rules") {
   CHECK(logits_error<with(golden::top1, Rope{.base = 1e4})>("llama4_top1") > 1e-4);
   // Meta's layers without position for torchtitan's; no documents; no blocks.
   constexpr auto irope = golden::irope;
-  CHECK(logits_error<with(irope, every<4>(irope.position.chosen, irope.position.others))>("llama4_irope") > 1e-2);
+  CHECK(logits_error<with(irope, every<4>(irope.position.chosen, irope.position.others),
+                          every<4>(irope.mask.chosen, irope.mask.others))>("llama4_irope") > 1e-2);
   CHECK(logits_error<with(irope, every_from_first<4>(Causal{}, FixedBlock{.size = 16}))>("llama4_irope") > 1e-2);
   CHECK(logits_error<with(irope, Documents{.end = 5})>("llama4_irope") > 1e-2);
   CHECK(logits_error<with(golden::top1, RmsNorm{.epsilon = 1e-6})>("llama4_top1") > 1e-5);

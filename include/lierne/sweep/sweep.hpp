@@ -3,3 +3,4 @@
 #pragma once
 
 #include "lierne/sweep/grid.hpp"
+#include "lierne/sweep/rate_fit.hpp"
