@@ -22,7 +22,7 @@ using namespace lierne;
 
 namespace {
 
-int seeds = 1, steps = 6, widths = 3, log2_rate = -10;
+int seeds = 1, steps = 10, widths = 3, log2_rate = -10;
 int failures = 0;
 
 constexpr int base_width = 128, head_size = 32, layers = 2, vocab = 256;
@@ -60,7 +60,9 @@ Coordinates train(Groups const& table, std::uint64_t seed) {
   auto const constant = [](std::int64_t, std::int64_t) { return 1.0; };
   auto const optimizer = bind(scheduled(clip_norm(1.0) | adamw({.rate = std::exp2(log2_rate), .beta2 = 0.95}), constant, table));
   auto generator = make_generator(seed);
-  auto const text = at::randint(vocab, {4, 33}, generator, at::TensorOptions().dtype(int64));
+  // The second half repeats the first: something for attention to find.
+  auto const half = at::randint(vocab, {4, 16}, generator, at::TensorOptions().dtype(int64));
+  auto const text = at::cat({half, half, half.narrow(1, 0, 1)}, 1);
   auto const tokens = text.narrow(1, 0, 32).contiguous(), labels = text.narrow(1, 1, 32).contiguous();
 
   Coordinates coordinates;
