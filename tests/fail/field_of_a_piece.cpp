@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: field: the name must be a size of Decoder \(layers, width or vocab; slots are replaced by their piece\)
+// expect: field: the name must be a number of Decoder \(layers, width, vocab, tied, embedding_norm or peri_norm; slots are
 #include "lierne/spec/spec.hpp"
 
 namespace ln = lierne;

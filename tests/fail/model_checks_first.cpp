@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: Model: mixer\.heads must divide width \(choose heads so that width % heads == 0\)
+// expect: Model: mixer\.heads must divide width \(choose heads so that width % heads == 0, or give mixer\.head_size\)
 #include "lierne/nn/model.hpp"
 
 namespace ln = lierne;

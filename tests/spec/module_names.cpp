@@ -28,7 +28,8 @@ template <auto list>
 struct Holder {
   static constexpr auto names = list;
 };
-static_assert(Holder<two>::names.hold("output"));
+constexpr auto held = Holder<two>::names;
+static_assert(held.hold("output"));
 
 TEST_CASE("names are visited in their order") {
   std::vector<std::string> seen;
