@@ -13,6 +13,7 @@
 #include <string>
 
 #include "lierne/tensor/autograd.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace {
 

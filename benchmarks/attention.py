@@ -13,7 +13,6 @@ slope of log(seconds) over log(length): 1 where work follows the tokens, 2 where
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import re
@@ -21,8 +20,8 @@ import statistics
 import subprocess
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.environ.get("LIERNE_BUILD", os.path.join(os.path.dirname(HERE), "build", "release"))
+from shared.report import BUILD, Report
+
 HEADS, SIZE, BLOCK, WINDOW = 4, 64, 256, 256
 DOCUMENTS = (128, 300, 1000, 57, 640)
 MASKS = ("fixed_block", "documents", "block_documents", "window", "causal")
@@ -134,12 +133,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(options.threads)
-    ours, cases = Ours(), []
-
-    def report(name: str, own: float, other: float, peer: str, unit: str = "ms") -> None:
-        ratio = other / own
-        cases.append({"name": name, "ours": own, "peer": other, "peer_name": peer, "ratio": ratio, "unit": unit})
-        print(f"{name:<40} {own:10.4g} {other:10.4g} {ratio:8.2f}  {unit}, against {peer}", flush=True)
+    ours, report = Ours(), Report()
 
     for mask in MASKS:
         kept: dict[str, list[float]] = {"ours": [], "dense": []}
@@ -167,16 +161,14 @@ def main() -> None:
             own, other = statistics.median(both["ours"]), statistics.median(both["dense"])
             kept["ours"].append(own)
             kept["dense"].append(other)
-            report(f"mask/{mask}/{length}", 1e3 * own, 1e3 * other, "SDPA is_causal" if mask == "causal" else "SDPA dense")
+            report.add(f"mask/{mask}/{length}", 1e3 * own, 1e3 * other, "SDPA is_causal" if mask == "causal" else "SDPA dense", "ms")
             if flex:
-                report(f"mask/{mask}/{length} forward", 1e3 * statistics.median(forward["ours"]),
-                       1e3 * statistics.median(forward["flex"]), "flex_attention")
+                report.add(f"mask/{mask}/{length} forward", 1e3 * statistics.median(forward["ours"]),
+                           1e3 * statistics.median(forward["flex"]), "flex_attention", "ms")
             del dense, flex
         if len(lengths) > 1:
-            report(f"mask/{mask} slope", slope(lengths, kept["ours"]), slope(lengths, kept["dense"]), "SDPA", "log-log")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(cases, file, indent=1)
+            report.add(f"mask/{mask} slope", slope(lengths, kept["ours"]), slope(lengths, kept["dense"]), "SDPA", "log-log")
+    report.write(options.json)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@
 #include "lierne/nn/kernel/embedding.hpp"
 #include "lierne/tensor/counted_memory.hpp"
 #include "lierne/tensor/memory.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace {
 

@@ -13,26 +13,14 @@ first pass: weights are not in it, gradients are. The peer is eager PyTorch: `pe
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
-import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.environ.get("LIERNE_BUILD", os.path.join(os.path.dirname(HERE), "build", "release"))
+from shared.report import Report, run_ours, run_peer
 
 CASES = {"none": "eager", "selective": "selective checkpoint", "second": "checkpoint, every second block",
          "block": "checkpoint", "loss": "F.linear and F.cross_entropy", "embedding": "F.embedding"}
 NAMES = {"loss": "loss/chunked 128k", "embedding": "loss/embedding gradient 128k"}
-
-
-def run(command: list[str]) -> dict:
-    """The JSON line that a program prints last."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def main() -> None:
@@ -45,11 +33,7 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=tuple(CASES))
     options = parser.parse_args()
 
-    cases = []
-
-    def report(name: str, ours: float, peer: float, peer_name: str, unit: str) -> None:
-        cases.append({"name": name, "ours": ours, "peer": peer, "peer_name": peer_name, "ratio": peer / ours, "unit": unit})
-        print(f"{name:<44} {ours:12.4g} {peer:12.4g} {peer / ours:8.3f}  {unit}, against {peer_name}", flush=True)
+    report = Report()
 
     for precision in options.precision or ["fp32"]:
         for case in options.case or list(CASES):
@@ -58,21 +42,19 @@ def main() -> None:
             common = ["--case", case, "--precision", precision, "--threads", str(options.threads), "--steps", str(options.steps)]
             ours, peers = [], []
             for _ in range(options.rounds):
-                ours.append(run([os.path.join(BUILD, "benchmarks", "bench_memory"), *common]))
-                peers.append(run([sys.executable, os.path.join(HERE, "peers", "memory.py"), *common]))
+                ours.append(run_ours("memory", common))
+                peers.append(run_peer("memory", common))
 
             def middle(runs: list[dict], key: str) -> float:
                 return statistics.median(result[key] for result in runs)
 
             name = NAMES.get(case, f"memory/{case}")
             label = f"PyTorch {CASES[case]}" + (" (autocast)" if precision == "bf16" else "")
-            report(f"{name} {precision} peak", middle(ours, "peak_bytes") / 2**20, middle(peers, "peak_bytes") / 2**20, label, "MiB")
-            report(f"{name} {precision} pass", min(r["best_step_seconds"] for r in ours), min(r["best_step_seconds"] for r in peers),
+            report.add(f"{name} {precision} peak", middle(ours, "peak_bytes") / 2**20, middle(peers, "peak_bytes") / 2**20, label, "MiB")
+            report.add(f"{name} {precision} pass", min(r["best_step_seconds"] for r in ours), min(r["best_step_seconds"] for r in peers),
                    label, "s")
             print(f"{'':44} {middle(ours, 'counted_bytes') / 2**20:12.4g} MiB of tensors at once, counted", flush=True)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(cases, file, indent=1)
+    report.write(options.json)
 
 
 if __name__ == "__main__":

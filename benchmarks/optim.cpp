@@ -13,6 +13,7 @@
 #include "lierne/optim/optim.hpp"
 #include "lierne/tensor/autograd.hpp"
 #include "lierne/tensor/memory.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace {
 

@@ -14,7 +14,6 @@ weight written, each field read and written) and their rate as a share of the ra
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import statistics
@@ -22,8 +21,8 @@ import subprocess
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.environ.get("LIERNE_BUILD", os.path.join(os.path.dirname(HERE), "build", "release"))
+from shared.report import BUILD, HERE, Report
+
 SIZES = {"large": (16, (1024, 1024)), "200x64x64": (200, (64, 64)), "1000x64": (1000, (64,))}
 
 
@@ -67,7 +66,7 @@ def main() -> None:
     import optim as peers
 
     ours = Ours()
-    rows = []
+    report = Report()
     for threads in options.threads or (1, 2):
         copied = copy_rate(threads)
         for around, rule in ((a, r) for a in ("", "clip", "phase") for r in peers.RULES):
@@ -104,11 +103,8 @@ def main() -> None:
                 print(f"{case:<36} {1e3 * mine:9.3f} ms   {moved} B/parameter, {parameters * moved / mine / copied:.2f} of copying")
                 for form, each in times.items():
                     peer = statistics.median(each)
-                    rows.append({"name": case, "ours": mine, "peer": peer, "peer_name": form, "ratio": peer / mine, "unit": "s"})
-                    print(f"    {form:<32} {1e3 * peer:9.3f} ms   ratio {peer / mine:.2f}", flush=True)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1)
+                    report.add(case, 1e3 * mine, 1e3 * peer, form, "ms")
+    report.write(options.json)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.environ.get("LIERNE_BUILD", os.path.join(os.path.dirname(HERE), "build", "release"))
+from shared.report import BUILD, HERE, PEERS, Report, run_ours, run_peer
+from step import MODELS
 
 
 def schedule(run: dict, steps: int) -> list[float]:
@@ -44,14 +44,11 @@ def schedule(run: dict, steps: int) -> list[float]:
 
 def steps_in(minutes: float, threads: int, mode: str, precision: str) -> tuple[int, int]:
     """How many steps lierne and the peer do in the minutes: medians of three rounds in turn."""
-    both = ["--precision", precision, "--threads", str(threads), "--steps", "10", "--config", "{}"]
-    programs = ([os.path.join(BUILD, "benchmarks", "bench_step"), *both],
-                [sys.executable, os.path.join(HERE, "peers", "step.py"), "--mode", mode, *both])
+    both = ["--precision", precision, "--threads", str(threads), "--steps", "10", "--config", json.dumps(MODELS["small"])]
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(3):
-        for program, times in zip(programs, seconds):
-            said = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
-            times.append(json.loads(said.strip().splitlines()[-1])["step_seconds"])
+        seconds[0].append(run_ours("step", both)["step_seconds"])
+        seconds[1].append(run_peer("step", ["--mode", mode, *both])["step_seconds"])
     ours, peer = (int(60 * minutes / statistics.median(times)) for times in seconds)
     return ours, peer
 
@@ -140,20 +137,16 @@ def main() -> None:
         peer = repeat(folder, options.threads, options.mode, peer_steps)
 
     to_bits = ours["held_out_tokens"] / ours["held_out_bytes"] / math.log(2)
-    against = "torch.compile" if options.mode == "compile" else "PyTorch eager"
+    against = PEERS[options.mode]
     label = f"{options.minutes:g} minutes" if options.minutes else f"{options.steps} steps"
-    cases = []
-    for what, unit, a, b, ratio in (
-            ("held-out loss", "nats/token", ours["held_out_loss"], peer["held_out_loss"], None),
-            ("held-out bits per byte", "bits/byte", ours["held_out_loss"] * to_bits, peer["held_out_loss"] * to_bits, None),
-            ("steps", "steps", len(ours["losses"]), len(peer["losses"]), len(ours["losses"]) / len(peer["losses"])),
-            ("training time", "s", ours["seconds"], peer["seconds"], None)):
-        name, ratio = f"quality {options.precision} {label} {what}", ratio or b / a
-        cases.append({"name": name, "ours": a, "peer": b, "peer_name": against, "ratio": ratio, "unit": unit})
-        print(f"{name:<52} {a:10.4f} {b:10.4f} {ratio:8.4f}  {unit}, against {against}")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(cases, file, indent=1)
+    report = Report()
+    for what, unit, a, b in (
+            ("held-out loss", "nats/token", ours["held_out_loss"], peer["held_out_loss"]),
+            ("held-out bits per byte", "bits/byte", ours["held_out_loss"] * to_bits, peer["held_out_loss"] * to_bits),
+            ("steps", "steps", len(ours["losses"]), len(peer["losses"])),
+            ("training time", "s", ours["seconds"], peer["seconds"])):
+        report.add(f"quality {options.precision} {label} {what}", a, b, against, unit, higher=what == "steps")
+    report.write(options.json)
     difference = ours["held_out_loss"] - peer["held_out_loss"]
     if options.minutes:
         print(f"difference of the held-out losses {difference:+.5f} nat (ours at most the peer's: {'yes' if difference <= 0 else 'NO'})")

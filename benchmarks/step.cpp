@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "lierne/tensor/memory.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace {
 
@@ -31,6 +32,10 @@ constexpr ln::Decoder medium{.layers = 8,
                              .vocab = 8192,
                              .mixer = ln::Attention{.heads = 8, .kv_heads = 2},
                              .channel = ln::SwiGlu{.hidden = 1536}};
+/// Llama 4's debugmodel with fewer keys: experts in every second layer.
+constexpr auto moe_small = ln::with(small, ln::every<2>(ln::Moe{.experts = 8, .hidden = 512}, ln::SwiGlu{.hidden = 768}));
+/// Many small experts in every layer, two for a token.
+constexpr auto moe_fine = ln::with(small, ln::Moe{.experts = 32, .top_k = 2, .hidden = 256});
 
 struct Settings {
   std::string precision = "fp32";
@@ -39,17 +44,31 @@ struct Settings {
   std::size_t warmup = 3;
   nlohmann::json config = nlohmann::json::object();
 
-  std::int64_t number(char const* key, std::int64_t otherwise) const {
-    return config.value(key, otherwise);
-  }
+  std::int64_t number(char const* key, std::int64_t otherwise) const { return config.value(key, otherwise); }
 };
+
+// The sizes of a record's channel, under the names of peers/llama.py and peers/moe.py.
+nlohmann::json sizes(ln::SwiGlu const& channel, int width) { return {{"hidden", channel.hidden_size(width)}}; }
+nlohmann::json sizes(ln::Moe const& channel, int width) {
+  return {{"experts", channel.experts}, {"expert_hidden", channel.hidden_size(width)}, {"top_k", channel.top_k}, {"interleave", 1}};
+}
+template <int N, ln::Phase phase>
+nlohmann::json sizes(ln::Every<N, phase, ln::Moe, ln::SwiGlu> const& channel, int width) {
+  auto both = sizes(channel.chosen, width);
+  both.update(sizes(channel.others, width));
+  both["interleave"] = N;
+  return both;
+}
 
 template <auto spec>
 bool describes(Settings const& settings) {
-  return settings.number("layers", 6) == spec.layers && settings.number("width", 256) == spec.width &&
-         settings.number("vocab", 4096) == spec.vocab && settings.number("heads", 4) == spec.mixer.heads &&
-         settings.number("kv_heads", 2) == spec.mixer.keys() &&
-         settings.number("hidden", 768) == spec.channel.hidden_size(spec.width);
+  auto all = sizes(spec.channel, spec.width);
+  all.update({{"layers", spec.layers}, {"width", spec.width}, {"vocab", spec.vocab}, {"heads", spec.mixer.heads},
+              {"kv_heads", spec.mixer.keys()}});
+  bool const same_kind = settings.config.contains("experts") == all.contains("experts");
+  return same_kind && std::ranges::all_of(all.items(), [&](auto const& size) {
+    return settings.config.contains(size.key()) && settings.config[size.key()] == size.value();
+  });
 }
 
 template <auto spec>
@@ -72,6 +91,7 @@ int run(Settings const& settings, ln::Clock const& clock) {
     ln::Clock watch;
     auto const mean = model.loss(window.narrow(1, 0, length), window.narrow(1, 1, length), count);
     ln::backward(mean);
+    model.update_expert_bias();
     optimizer->step(slots, {.step = static_cast<std::int64_t>(step)});
     loss = mean.template item<double>();
     seconds.push_back(watch.lap());
@@ -137,5 +157,7 @@ int main(int argc, char** argv) {
   at::set_num_threads(settings.threads);
   if (describes<small>(settings)) return run_in_precision<small>(settings, clock);
   if (describes<medium>(settings)) return run_in_precision<medium>(settings, clock);
+  if (describes<moe_small>(settings)) return run_in_precision<moe_small>(settings, clock);
+  if (describes<moe_fine>(settings)) return run_in_precision<moe_fine>(settings, clock);
   return usage("no model with these sizes is compiled in (see the records in benchmarks/step.cpp): " + settings.config.dump());
 }

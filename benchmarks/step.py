@@ -16,26 +16,14 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.environ.get("LIERNE_BUILD", os.path.join(os.path.dirname(HERE), "build", "release"))
+from shared.report import PEERS, Report, run_ours, run_peer
 
 MODELS = {
     "small": {"layers": 6, "width": 256, "heads": 4, "kv_heads": 2, "hidden": 768, "vocab": 4096, "batch": 8, "length": 256},
     "medium": {"layers": 8, "width": 512, "heads": 8, "kv_heads": 2, "hidden": 1536, "vocab": 8192, "batch": 4, "length": 512},
 }
-PEERS = {"eager": "PyTorch eager", "compile": "torch.compile"}
-
-
-def run(command: list[str]) -> dict:
-    """The JSON line that a program prints last."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def products(config: dict) -> list[tuple[int, int, int]]:
@@ -97,12 +85,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=20.0, help="seconds after which a warm-up or timing of a slow peer ends")
     options = parser.parse_args()
 
-    cases = []
-
-    def report(name: str, ours: float, peer: float, peer_name: str, unit: str, higher: bool = True) -> None:
-        ratio = ours / peer if higher else peer / ours
-        cases.append({"name": name, "ours": ours, "peer": peer, "peer_name": peer_name, "ratio": ratio, "unit": unit})
-        print(f"{name:<44} {ours:12.4g} {peer:12.4g} {ratio:8.3f}  {unit}, against {peer_name}", flush=True)
+    report = Report()
 
     for model in options.model or ["small"]:
         config = json.dumps(MODELS[model])
@@ -111,15 +94,14 @@ def main() -> None:
             common = ["--precision", precision, "--threads", str(options.threads), "--steps", str(options.steps), "--config", config]
             runs: dict[str, list[dict]] = {}
             for _ in range(options.rounds):
-                runs.setdefault("lierne", []).append(run([os.path.join(BUILD, "benchmarks", "bench_step"), *common]))
+                runs.setdefault("lierne", []).append(run_ours("step", common))
                 for peer in options.peer or list(PEERS):
                     done = runs.setdefault(peer, [])
                     # A peer whose single step outlasts the budget is timed in one round.
                     if done and done[0]["step_seconds"] > options.budget / 2:
                         continue
                     form = ["--bf16", done[0]["form"]] if done and precision == "bf16" else []
-                    done.append(run([sys.executable, os.path.join(HERE, "peers", "step.py"), "--mode", peer, *common, *form,
-                                     "--budget", str(options.budget)]))
+                    done.append(run_peer("step", ["--mode", peer, *common, *form, "--budget", str(options.budget)]))
             alone = seconds_of_products(MODELS[model], precision, options.threads)
 
             def middle(who: str, key: str) -> float:
@@ -128,16 +110,14 @@ def main() -> None:
             for peer in [who for who in runs if who != "lierne"]:
                 label = f"{PEERS[peer]}" + (f" ({runs[peer][0]['form']})" if precision == "bf16" else "")
                 name = f"step {model} {precision} {peer}"
-                report(name, middle("lierne", "tokens_per_s"), middle(peer, "tokens_per_s"), label, "tokens/s")
-                report(f"{name} best step", tokens / min(r["best_step_seconds"] for r in runs["lierne"]),
-                       tokens / min(r["best_step_seconds"] for r in runs[peer]), label, "tokens/s")
-                report(f"{name} memory", middle("lierne", "peak_bytes") / 2**20, middle(peer, "peak_bytes") / 2**20, label, "MiB", False)
-                report(f"{name} first step", middle("lierne", "first_step_seconds"), middle(peer, "first_step_seconds"), label, "s", False)
-                report(f"{name} share of GEMM", alone / middle("lierne", "step_seconds"), alone / middle(peer, "step_seconds"), label,
-                       "of the step")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(cases, file, indent=1)
+                report.add(name, middle("lierne", "tokens_per_s"), middle(peer, "tokens_per_s"), label, "tokens/s", higher=True)
+                report.add(f"{name} best step", tokens / min(r["best_step_seconds"] for r in runs["lierne"]),
+                       tokens / min(r["best_step_seconds"] for r in runs[peer]), label, "tokens/s", higher=True)
+                report.add(f"{name} memory", middle("lierne", "peak_bytes") / 2**20, middle(peer, "peak_bytes") / 2**20, label, "MiB")
+                report.add(f"{name} first step", middle("lierne", "first_step_seconds"), middle(peer, "first_step_seconds"), label, "s")
+                report.add(f"{name} share of GEMM", alone / middle("lierne", "step_seconds"), alone / middle(peer, "step_seconds"), label,
+                           "of the step", higher=True)
+    report.write(options.json)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/lierne-config-version.cm
 install(FILES "${PROJECT_BINARY_DIR}/lierne-config.cmake" "${PROJECT_BINARY_DIR}/lierne-config-version.cmake"
               "${PROJECT_SOURCE_DIR}/cmake/lierne_libtorch.cmake" "${PROJECT_SOURCE_DIR}/cmake/lierne_dependencies.cmake"
               "${PROJECT_SOURCE_DIR}/cmake/lierne_precompile.cmake" "${PROJECT_SOURCE_DIR}/cmake/lierne_precompiled.hpp"
+              "${PROJECT_SOURCE_DIR}/cmake/lierne_precompiled_operations.hpp"
               "${PROJECT_SOURCE_DIR}/cmake/lierne_cuda_rules.cmake"
               "${PROJECT_SOURCE_DIR}/cmake/lierne_compiled.cpp"
         DESTINATION "${LIERNE_INSTALL_CMAKE_DIR}")

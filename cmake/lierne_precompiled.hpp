@@ -2,8 +2,6 @@
 // What the precompiled header holds: the third-party headers that every unit of a user sees, and no more. GCC
 // instantiates a header's pending templates again in each unit, so what only bodies need costs here, too.
 #pragma once
-#include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>

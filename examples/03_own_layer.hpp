@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lierne/nn/nn.hpp>
+#include <lierne/tensor/operations.hpp>
 
 /// Each channel sees an exponentially decaying average of its past, then a product mixes the channels.
 /// Math: y_t = W Σ_{s ≤ t} a^(t-s) x_s / Σ_{s ≤ t} a^(t-s) with a = sigmoid(decay), channel by channel.

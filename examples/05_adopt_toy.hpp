@@ -5,6 +5,7 @@
 #include <lierne/lierne.hpp>
 #include <lierne/sweep/sweep.hpp>
 #include <lierne/tensor/autograd.hpp>
+#include <lierne/tensor/operations.hpp>
 
 /// Minimise E[f(w)] = w over [-1, 1]. A gradient is k² with probability 1/k, else -k: 1 in the mean, whatever k is.
 /// The rate is 0.01 / √(1 + 0.01 t), the start 0, the best point -1.

@@ -3,7 +3,6 @@
 
 #include <numbers>
 
-#include "lierne/nn/swiglu.hpp"
 #include "nn/alone.hpp"
 
 using namespace lierne;

@@ -6,6 +6,7 @@
 
 #include "lierne/checkpoint/safetensors.hpp"
 #include "lierne/nn/nn.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace golden {
 
@@ -87,6 +88,64 @@ inline double max_abs(Tensor const& a, Tensor const& b) {
 inline double relative(Tensor const& a, Tensor const& b) {
   REQUIRE(a.sizes() == b.sizes());
   return ((a.to(float64) - b.to(float64)).norm() / b.to(float64).norm()).item<double>();
+}
+
+/// The fixture's model with the weights it starts from.
+template <auto spec>
+Model<spec> loaded(SafeTensors const& file) {
+  Model<spec> model;
+  model.init();
+  load(model, file);
+  return model;
+}
+
+/// How far a model may be from a fixture.
+struct Bounds {
+  double logits, activation, gradient_relative, gradient, loss, weight;
+};
+inline constexpr Bounds float32_bounds{3e-6, 5e-6, 1e-5, 2e-7, 3e-6, 3e-5};
+inline constexpr Bounds float64_bounds{1e-12, 1e-12, 1e-12, 1e-13, 1e-12, 1e-11};
+
+/// Compares activations, logits, loss, every gradient and the norm of all with the fixture's first step.
+template <auto spec>
+void check_first_step(std::string const& name, Bounds bounds) {
+  auto const file = SafeTensors::open(path(name));
+  auto model = loaded<spec>(file);
+  auto const tokens = file.tensor("tokens"), labels = file.tensor("labels");
+  std::map<std::string, Tensor> activations;
+  auto const logits = model.forward(tokens, [&](std::string const& at, Tensor const& x) { activations[at] = x; });
+  CHECK(max_abs(logits, file.tensor("logits0")) <= bounds.logits);
+  CHECK(activations.size() == 2 + spec.layers);
+  for (auto const& [at, x] : activations) {
+    CAPTURE(at);
+    CHECK(max_abs(x, file.tensor("act0/" + at)) <= bounds.activation);
+  }
+  auto const count = static_cast<double>(valid_labels(labels));
+  auto const first = file.tensor("losses")[0].template item<double>();
+  auto const loss = model.loss(tokens, labels, count);
+  CHECK(std::abs(loss.template item<double>() - first) <= bounds.loss);
+  auto const plain = cross_entropy_sum(logits.detach(), labels) / count;
+  CHECK(std::abs(plain.template item<double>() - first) <= bounds.loss);
+  backward(loss);
+  double squares = 0;
+  model.walk([&](std::string const& at, Parameter& p) {
+    CAPTURE(at);
+    auto const expected = file.tensor("g0/" + at);
+    REQUIRE(p.owned.grad().defined());
+    CHECK(relative(p.owned.grad(), expected) <= bounds.gradient_relative);
+    CHECK(max_abs(p.owned.grad(), expected) <= bounds.gradient);
+    squares += p.owned.grad().to(float64).square().sum().template item<double>();
+  });
+  CHECK(std::abs(std::sqrt(squares) - file.tensor("grad_norms")[0].template item<double>()) <= bounds.loss);
+}
+
+/// How far the logits of a record with the fixture's weights are from the fixture's.
+template <auto spec>
+double logits_error(std::string const& name) {
+  auto const file = SafeTensors::open(path(name));
+  auto model = loaded<spec>(file);
+  NoGrad const guard;
+  return max_abs(model.forward(file.tensor("tokens")), file.tensor("logits0"));
 }
 
 }  // namespace golden

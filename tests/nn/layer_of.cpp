@@ -34,7 +34,7 @@ constexpr auto standard = block_at<0>(Decoder{.layers = 1, .width = 24, .vocab =
 static_assert(std::is_same_v<MineLayer, Mine::Layer<record>>);
 static_assert(MineLayer::width == 24 && MineLayer::window == 5);
 static_assert(std::is_same_v<LayerOf<Attention>::layer<standard>, AttentionLayer<standard>>);
-static_assert(std::is_same_v<LayerOf<SwiGlu>::layer<standard>, SwiGluLayer<standard>>);
+static_assert(std::is_same_v<LayerOf<SwiGlu>::layer<standard>, GluLayer<standard>>);
 static_assert(std::is_same_v<LayerOf<RmsNorm>::layer<standard>, RmsNormLayer<standard>>);
 static_assert(module_name<Named>("mixer") == "recurrence");
 static_assert(module_name<Mine>("mixer") == "mixer");

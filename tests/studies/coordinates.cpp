@@ -17,6 +17,7 @@
 #include "lierne/optim/optim.hpp"
 #include "lierne/spec/spec.hpp"
 #include "lierne/tensor/generator.hpp"
+#include "lierne/tensor/operations.hpp"
 
 using namespace lierne;
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "lierne/checkpoint/safetensors_header.hpp"
+#include "lierne/tensor/operations.hpp"
 #include "lierne/tensor/tensor.hpp"
 
 namespace lierne {

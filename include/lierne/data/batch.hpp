@@ -21,6 +21,7 @@
 #include <algorithm>
 
 #include "lierne/core/error.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

@@ -10,6 +10,8 @@
 
 #if LIERNE_BODIES
 #include <torch/csrc/distributed/c10d/Backend.hpp>
+
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

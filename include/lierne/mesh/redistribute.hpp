@@ -9,6 +9,7 @@
 
 #if LIERNE_BODIES
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

@@ -12,6 +12,8 @@
 
 #if LIERNE_BODIES
 #include <algorithm>
+
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

@@ -10,6 +10,7 @@
 
 #if LIERNE_BODIES
 #include "lierne/tensor/autograd.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

@@ -5,6 +5,10 @@
 #include "lierne/core/compiled.hpp"
 #include "lierne/nn/linear.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// y = x Wᵀ + b. Shapes: x [..., in], weight [out, in], bias [out], y [..., out].

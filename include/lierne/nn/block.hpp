@@ -9,7 +9,6 @@
 #include "lierne/nn/norm.hpp"
 #include "lierne/nn/observer.hpp"
 #include "lierne/nn/recompute.hpp"
-#include "lierne/nn/swiglu.hpp"
 #include "lierne/tensor/dtype.hpp"
 
 namespace lierne {
@@ -33,7 +32,7 @@ std::pair<Tensor, Tensor> add_and_norm(Norm const& norm, Tensor const& stream, T
     auto added = norm.add(stream, delta, compute);
     return {std::move(added.sum), std::move(added.normed)};
   } else {
-    auto sum = stream + delta;
+    auto sum = stream.add(delta);
     auto normed = norm(sum, compute);
     return {std::move(sum), std::move(normed)};
   }
@@ -144,7 +143,7 @@ struct Block {
     auto const channelled = detail::run_region<block.tensor>(
         channel, input(channel_norm, normed, sum, sequence, compute, group), group, sequence, watch_channel);
     watch_channel.see(channelled);
-    return sum + branch(channelled, post_channel_norm);
+    return sum.add(branch(channelled, post_channel_norm));
   }
 
   /// What a layer reads of the normed stream. Where norms are recomputed, a copy of the norm keeps its weight at hand.
@@ -165,7 +164,7 @@ struct Block {
   Tensor branch(Tensor const& result, PostNorm const& post_norm) const {
     Tensor added = result;
     if constexpr (block.peri_norm) added = post_norm(added, dtype(decltype(block.precision)::master));
-    if constexpr (block.scaling.scales_branches) added = added.to(dtype(decltype(block.precision)::master)) * branch_multiplier;
+    if constexpr (block.scaling.scales_branches) added = added.to(dtype(decltype(block.precision)::master)).mul(branch_multiplier);
     return added;
   }
 };

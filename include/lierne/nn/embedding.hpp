@@ -7,6 +7,10 @@
 #include "lierne/nn/kernel/embedding.hpp"
 #include "lierne/tensor/members.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// Row `token` of the table. Shapes: tokens [B, L] → [B, L, D]; the table [V, D] is cut along V by the tensor axis.

@@ -27,7 +27,7 @@ inline HeadNorm make_head_norm(std::int64_t head_size) {
 /// The same without weights.
 inline Tensor weightless_head_norm(Tensor const& x, double epsilon) {
   auto const wide = x.scalar_type() == float64 ? float64 : float32;
-  return kernel::rms_norm(x, at::ones({x.size(-1)}, x.options().dtype(wide)), epsilon, x.scalar_type());
+  return kernel::rms_norm(x, x.new_ones({x.size(-1)}, x.options().dtype(wide)), epsilon, x.scalar_type());
 }
 
 }  // namespace lierne

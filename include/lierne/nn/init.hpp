@@ -14,6 +14,7 @@
 #include "lierne/core/random.hpp"
 #include "lierne/tensor/autograd.hpp"
 #include "lierne/tensor/generator.hpp"
+#include "lierne/tensor/operations.hpp"
 #include "lierne/tensor/parallel_for.hpp"
 #endif
 

@@ -7,6 +7,10 @@
 #include "lierne/nn/kernel/visible_keys.hpp"
 #include "lierne/spec/mask.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 // B batch, L length.
 
 namespace lierne {

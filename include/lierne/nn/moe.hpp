@@ -14,6 +14,7 @@
 #if LIERNE_BODIES
 #include "lierne/nn/kernel/routed_experts.hpp"
 #include "lierne/nn/kernel/swiglu.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 // B batch, L length, D width, T = B·L tokens, E experts, F hidden size of one.

@@ -2,10 +2,15 @@
 // Normalisation layers.
 #pragma once
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/nn/kernel/rms_norm.hpp"
 #include "lierne/nn/layer_of.hpp"
 #include "lierne/spec/block.hpp"
 #include "lierne/tensor/members.hpp"
+
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
 
 namespace lierne {
 
@@ -27,6 +32,9 @@ struct RmsNormLayer {
   }
 };
 
+/// ATen's layer norm over the last dimension, in the weight's dtype, rounded to `compute`; without bias where it is undefined.
+Tensor layer_norm(Tensor const& x, Tensor const& weight, Tensor const& bias, double epsilon, Dtype compute);
+
 /// The layer of `LayerNorm`. Math: (x - mean(x)) / √(var(x) + epsilon) ⊙ weight + bias over the last dimension.
 /// Numerics: computed in the weight's (master) dtype through ATen; the result is rounded once to `compute`.
 template <auto block>
@@ -40,11 +48,10 @@ struct LayerNormLayer {
   }
 
   Tensor operator()(Tensor const& x, Dtype compute) const {
-    auto const wide = x.to(weight().scalar_type());
     if constexpr (block.norm.bias) {
-      return at::layer_norm(wide, {block.width}, weight(), bias(), block.norm.epsilon).to(compute);
+      return layer_norm(x, weight(), bias(), block.norm.epsilon, compute);
     } else {
-      return at::layer_norm(wide, {block.width}, weight(), {}, block.norm.epsilon).to(compute);
+      return layer_norm(x, weight(), {}, block.norm.epsilon, compute);
     }
   }
 
@@ -69,5 +76,11 @@ struct LayerOf<RmsNorm> {
   template <auto block>
   using layer = RmsNormLayer<block>;
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE Tensor layer_norm(Tensor const& x, Tensor const& weight, Tensor const& bias, double epsilon, Dtype compute) {
+  return at::layer_norm(x.to(weight.scalar_type()), weight.sizes(), weight, bias, epsilon).to(compute);
+}
+#endif
 
 }  // namespace lierne

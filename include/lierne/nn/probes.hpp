@@ -160,6 +160,10 @@ Probed<M, Probes<Statistics...>> operator|(M model, Probes<Statistics...> probes
 #include "lierne/nn/kernel/largest_logit.hpp"
 #include "lierne/nn/kernel/power_sums.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 LIERNE_INLINE double ActivationKurtosis::of(ActivationSums const& sums) {

@@ -8,6 +8,10 @@
 #include "lierne/spec/position.hpp"
 #include "lierne/tensor/tensor.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// The frequencies of a Rope, base^(-2i/d) for i < d/2, after its scaling. Shape: [d/2].

@@ -11,6 +11,7 @@
 #include "lierne/core/error.hpp"
 #include "lierne/nn/kernel/dispatch.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 // T tokens, E experts, K = top_k.

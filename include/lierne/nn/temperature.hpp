@@ -6,6 +6,10 @@
 #include "lierne/spec/attention.hpp"
 #include "lierne/tensor/tensor.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// q times 1 + scale · ln(1 + ⌊(t + 1) / floor⌋) at position t. Shapes: q [B, L, N, H] → the same.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lierne/optim/rule_optimizer.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

@@ -46,8 +46,7 @@ DifferentiableState differentiable_step(Node const& rule, DifferentiableState co
   for (std::size_t k = 0; k < field_count; ++k) {
     auto const start = [&]() -> Tensor {
       if (starts[k]) return state.weight;
-      return at::zeros(field_shape(rule, static_cast<int>(k), state.weight.sizes().vec()),
-                       state.weight.options().requires_grad(false));
+      return state.weight.new_zeros(field_shape(rule, static_cast<int>(k), state.weight.sizes().vec()));
     };
     fields[k] = state.fields.empty() ? start() : state.fields[k];
   }

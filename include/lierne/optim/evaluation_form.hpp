@@ -8,6 +8,7 @@
 #include "lierne/core/error.hpp"
 #include "lierne/optim/kernel/passes.hpp"
 #include "lierne/tensor/autograd.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

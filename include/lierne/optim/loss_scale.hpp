@@ -28,7 +28,7 @@ class LossScale {
   explicit LossScale(LossScaleSettings const& settings = {});
 
   double scale() const { return scale_; }
-  Tensor scaled(Tensor const& loss) const { return loss * scale(); }
+  Tensor scaled(Tensor const& loss) const { return loss.mul(scale()); }
   /// After each step. A call that only accumulated changes nothing: one scale for all gradients of a sum.
   void update(StepReport const& report);
 

@@ -6,7 +6,7 @@
 
 #include "lierne/optim/decay.hpp"
 #include "lierne/optim/groups.hpp"
-#include "lierne/spec/decoder.hpp"
+#include "lierne/spec/scaling.hpp"
 
 namespace lierne {
 
@@ -87,9 +87,9 @@ MupGroups<form> mup_groups(DecayTag<form>, MupSettings const& settings) {
 
 /// The same for a model record with a `MuP` scaling: its width and depth against its base.
 /// Example: `scheduled(adamw() | decay(0.1, times_rate), warmup(200), mup_groups(times_rate, gpt))`.
-template <DecayForm form, class Mixer, class... Slots>
-MupGroups<form> mup_groups(DecayTag<form> decay_form, Decoder<Mixer, Slots...> const& spec,
-                           MupEpsilon epsilon = MupEpsilon::corrected) {
+template <DecayForm form, class Record>
+  requires requires(Record const& record) { record.scaling, record.width, record.layers; }
+MupGroups<form> mup_groups(DecayTag<form> decay_form, Record const& spec, MupEpsilon epsilon = MupEpsilon::corrected) {
   static_assert(std::same_as<std::remove_cvref_t<decltype(spec.scaling)>, MuP>,
                 "mup_groups: the record's scaling must be MuP (write Decoder{..., .scaling = MuP{.base_width = 256}})");
   return mup_groups(decay_form, {.width = spec.scaling.width_multiplier(spec.width),

@@ -16,6 +16,7 @@
 #include "lierne/optim/schedule.hpp"
 #include "lierne/optim/step_input.hpp"
 #include "lierne/tensor/autograd.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

@@ -9,6 +9,7 @@
 #if LIERNE_BODIES
 #include "lierne/parallel/unit_layout.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #include "lierne/tensor/storage.hpp"
 #endif
 

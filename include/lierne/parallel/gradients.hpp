@@ -7,6 +7,10 @@
 #include "lierne/tensor/autograd.hpp"
 #include "lierne/tensor/members.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// Finishes the gradients of a step: those of parameters that the tensor axis does not cut are summed over it (each

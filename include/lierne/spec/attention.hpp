@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
@@ -59,16 +60,20 @@ struct Attention {
     return 12.0 * heads * head_width(width) * sequence;
   }
   /// Example: `attention 8/2`, `attention 16/8 size 128 bias weighted qk norm`: what differs from the defaults.
-  std::string name() const {
-    constexpr char const* norms[] = {"", " weighted qk norm", " weightless qk norm"};
-    return "attention " + std::to_string(heads) + "/" + std::to_string(keys()) +
-           (head_size == 0 ? "" : " size " + std::to_string(head_size)) + (bias ? " bias" : "") +
-           norms[static_cast<int>(qk_norm)] +
-           (temperature.scale == 0
-                ? ""
-                : " temperature " + number(temperature.scale) + " (" + std::to_string(temperature.floor) + ")");
-  }
+  std::string name() const;
   friend constexpr bool operator==(Attention const&, Attention const&) = default;
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::string Attention::name() const {
+  constexpr char const* norms[] = {"", " weighted qk norm", " weightless qk norm"};
+  return "attention " + std::to_string(heads) + "/" + std::to_string(keys()) +
+         (head_size == 0 ? "" : " size " + std::to_string(head_size)) + (bias ? " bias" : "") +
+         norms[static_cast<int>(qk_norm)] +
+         (temperature.scale == 0
+              ? ""
+              : " temperature " + number(temperature.scale) + " (" + std::to_string(temperature.floor) + ")");
+}
+#endif
 
 }  // namespace lierne

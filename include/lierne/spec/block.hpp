@@ -2,7 +2,6 @@
 // Resolves a layer of a decoder to the small record of what its block uses.
 #pragma once
 
-#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -52,7 +51,7 @@ namespace detail {
 template <class... Slots>
 constexpr int lcm_of_periods() {
   int period = 1;
-  ((period = std::lcm(period, slot_period<Slots>)), ...);
+  ((period = common_multiple(period, slot_period<Slots>)), ...);
   return period;
 }
 

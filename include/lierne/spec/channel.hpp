@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 #include "lierne/spec/activation.hpp"
@@ -20,11 +21,7 @@ constexpr int rounded_size(std::int64_t size, double multiplier, int multiple_of
   return static_cast<int>((size + multiple_of - 1) / multiple_of * multiple_of);
 }
 /// The size in a name: the number itself, or what differs from the rule's defaults.
-inline std::string size_name(int hidden, double multiplier, int multiple_of, int usual_multiple = 256) {
-  if (hidden != 0) return " " + std::to_string(hidden);
-  return (multiplier != 0 ? " x" + number(multiplier) : std::string{}) +
-         (multiple_of != usual_multiple ? " by " + std::to_string(multiple_of) : std::string{});
-}
+std::string size_name(int hidden, double multiplier, int multiple_of, int usual_multiple = 256);
 
 }  // namespace detail
 
@@ -89,5 +86,17 @@ struct Mlp {
   std::string name() const { return "mlp " + activation.name() + detail::size_name(hidden, multiplier, multiple_of, 1); }
   friend constexpr bool operator==(Mlp const&, Mlp const&) = default;
 };
+
+#if LIERNE_BODIES
+namespace detail {
+
+LIERNE_INLINE std::string size_name(int hidden, double multiplier, int multiple_of, int usual_multiple) {
+  if (hidden != 0) return " " + std::to_string(hidden);
+  return (multiplier != 0 ? " x" + number(multiplier) : std::string{}) +
+         (multiple_of != usual_multiple ? " by " + std::to_string(multiple_of) : std::string{});
+}
+
+}  // namespace detail
+#endif
 
 }  // namespace lierne

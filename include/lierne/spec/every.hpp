@@ -2,8 +2,6 @@
 // Slots that change from layer to layer with a period.
 #pragma once
 
-#include <numeric>
-
 #include "lierne/core/roles.hpp"
 
 namespace lierne {
@@ -61,11 +59,18 @@ constexpr auto slot_at(Every<N, phase, Chosen, Others> slot) {
   }
 }
 
+// The least multiple of both; <numeric>, which has one, takes a tenth of what this folder takes to compile.
+constexpr int common_multiple(int a, int b) {
+  int multiple = a;
+  while (multiple % b != 0) multiple += a;
+  return multiple;
+}
+
 template <class Slot>
 inline constexpr int slot_period = 1;
 template <int N, Phase phase, class Chosen, class Others>
 inline constexpr int slot_period<Every<N, phase, Chosen, Others>> =
-    std::lcm(N, std::lcm(slot_period<Chosen>, slot_period<Others>));
+    common_multiple(N, common_multiple(slot_period<Chosen>, slot_period<Others>));
 
 }  // namespace detail
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
@@ -19,11 +20,15 @@ struct CrossEntropy {
   double z = 0;         ///< 0: off; PaLM has 1e-4
   double soft_cap = 0;  ///< 0: off; Gemma 2 has 30. Evaluation and sampling see capped logits too
 
-  std::string name() const {
-    return "cross entropy" + (z == 0 ? std::string{} : " z " + number(z)) +
-           (soft_cap == 0 ? std::string{} : " cap " + number(soft_cap));
-  }
+  std::string name() const;
   friend constexpr bool operator==(CrossEntropy const&, CrossEntropy const&) = default;
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::string CrossEntropy::name() const {
+  return "cross entropy" + (z == 0 ? std::string{} : " z " + number(z)) +
+         (soft_cap == 0 ? std::string{} : " cap " + number(soft_cap));
+}
+#endif
 
 }  // namespace lierne

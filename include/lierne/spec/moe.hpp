@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
@@ -59,19 +60,7 @@ struct Moe {
   constexpr std::int64_t active_parameters(int width) const { return weights(width, top_k); }
 
   /// Example: `moe 8 top 1 shared 1`, `moe 64 top 6 shared 2 softmax norm scale 2.5 after bias 0 hidden 1408`.
-  std::string name() const {
-    std::string text = "moe " + std::to_string(experts) + " top " + std::to_string(top_k) + " shared " +
-                       std::to_string(shared) + (score == Score::softmax ? " softmax" : "") + (route_norm ? " norm" : "");
-    if (route_scale != 1) text += " scale " + number(route_scale);
-    if (!score_before_experts) text += " after";
-    if (balance != 1e-3) text += " bias " + number(balance);
-    if (auxiliary != 0) text += " auxiliary " + number(auxiliary);
-    if (forced_balance) text += " forced";
-    if (hidden != 0) return text + " hidden " + std::to_string(hidden);
-    if (multiplier != 0) text += " x" + number(multiplier);
-    if (multiple_of != 256) text += " by " + std::to_string(multiple_of);
-    return text + (auto_scale_hidden_dim ? "" : " unscaled");
-  }
+  std::string name() const;
   friend constexpr bool operator==(Moe const&, Moe const&) = default;
 
  private:
@@ -79,5 +68,21 @@ struct Moe {
     return 3LL * width * hidden_size(width) * (std::int64_t{routed} + shared) + std::int64_t{experts} * width;
   }
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::string Moe::name() const {
+  std::string text = "moe " + std::to_string(experts) + " top " + std::to_string(top_k) + " shared " +
+                     std::to_string(shared) + (score == Score::softmax ? " softmax" : "") + (route_norm ? " norm" : "");
+  if (route_scale != 1) text += " scale " + number(route_scale);
+  if (!score_before_experts) text += " after";
+  if (balance != 1e-3) text += " bias " + number(balance);
+  if (auxiliary != 0) text += " auxiliary " + number(auxiliary);
+  if (forced_balance) text += " forced";
+  if (hidden != 0) return text + " hidden " + std::to_string(hidden);
+  if (multiplier != 0) text += " x" + number(multiplier);
+  if (multiple_of != 256) text += " by " + std::to_string(multiple_of);
+  return text + (auto_scale_hidden_dim ? "" : " unscaled");
+}
+#endif
 
 }  // namespace lierne

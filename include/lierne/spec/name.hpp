@@ -3,7 +3,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
+#include "lierne/core/error.hpp"
 #include "lierne/spec/decoder.hpp"
 
 namespace lierne {
@@ -26,22 +28,24 @@ std::string slot_name(Every<N, phase, Chosen, Others> const& slot) {
 
 }  // namespace detail
 
-/// The record in one line; loss, recomputation and switches where they are not the defaults. A piece of your own is named by its `name()`, where it has one.
+/// The record in one line; loss, recomputation and switches where they are not the defaults. A piece of your own is named by
+/// its `name()`, where it has one.
 /// Example: `decoder 8x512 vocab 8192: attention 8/2, every<4>(nope, rope 500000), causal, swiglu, rmsnorm, standard, float32`.
 template <class... Slots>
 std::string name(Decoder<Slots...> const& spec) {
-  using detail::slot_name;
-  return "decoder " + std::to_string(spec.layers) + "x" + std::to_string(spec.width) + " vocab " +
-         std::to_string(spec.vocab) + ": " + slot_name(spec.mixer) + ", " + slot_name(spec.position) + ", " +
-         slot_name(spec.mask) + ", " + slot_name(spec.channel) + ", " + slot_name(spec.norm) + ", " +
-         slot_name(spec.scaling) + ", " + slot_name(spec.precision) +
-         (std::is_same_v<std::remove_cvref_t<decltype(spec.loss)>, CrossEntropy> && slot_name(spec.loss) == "cross entropy"
-              ? ""
-              : ", " + slot_name(spec.loss)) +
-         (std::is_same_v<std::remove_cvref_t<decltype(spec.recompute)>, NoRecompute> ? ""
-                                                                                     : ", " + slot_name(spec.recompute)) +
-         (spec.tied ? ", tied" : "") + (spec.embedding_norm ? ", embedding norm" : "") +
-         (spec.peri_norm ? ", peri-norm" : "");
+  std::string text = message("decoder ", spec.layers, "x", spec.width, " vocab ", spec.vocab, ": ");
+  auto const add = [&](std::string_view part, bool shown = true) {
+    if (shown) (text += text.ends_with(": ") ? "" : ", ") += part;
+  };
+  auto const add_all = [&](auto const&... slots) { (add(detail::slot_name(slots)), ...); };
+  add_all(spec.mixer, spec.position, spec.mask, spec.channel, spec.norm, spec.scaling, spec.precision);
+  auto const loss = detail::slot_name(spec.loss);
+  add(loss, loss != CrossEntropy{}.name());
+  add(detail::slot_name(spec.recompute), !std::is_same_v<std::remove_cvref_t<decltype(spec.recompute)>, NoRecompute>);
+  add("tied", spec.tied);
+  add("embedding norm", spec.embedding_norm);
+  add("peri-norm", spec.peri_norm);
+  return text;
 }
 
 }  // namespace lierne

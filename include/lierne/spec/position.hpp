@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
@@ -34,13 +35,7 @@ struct Rope {
   double base = 10000;
   RopeScaling scaling{};
 
-  std::string name() const {
-    auto const& [factor, low, high, original] = scaling;
-    return "rope " + number(base) +
-           (factor == 0 ? std::string{}
-                        : " scaled " + number(factor) + " (" + number(low) + ", " + number(high) + ", " +
-                              std::to_string(original) + ")");
-  }
+  std::string name() const;
   friend constexpr bool operator==(Rope const&, Rope const&) = default;
 };
 
@@ -50,5 +45,15 @@ struct NoPosition {
   std::string name() const { return "nope"; }
   friend constexpr bool operator==(NoPosition const&, NoPosition const&) = default;
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::string Rope::name() const {
+  auto const& [factor, low, high, original] = scaling;
+  return "rope " + number(base) +
+         (factor == 0 ? std::string{}
+                      : " scaled " + number(factor) + " (" + number(low) + ", " + number(high) + ", " +
+                            std::to_string(original) + ")");
+}
+#endif
 
 }  // namespace lierne

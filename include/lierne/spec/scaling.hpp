@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/number.hpp"
 #include "lierne/core/roles.hpp"
 
@@ -46,11 +47,7 @@ struct Standard {
   double attention_scale(int head_size) const { return 1 / __builtin_sqrt(static_cast<double>(head_size)); }
 
   /// Example: `standard`, `standard 0.01 embedding 0.5 by layers`: what differs from the defaults.
-  std::string name() const {
-    return "standard" + (deviation != 0.02 ? " " + number(deviation) : std::string{}) +
-           (embedding_deviation != 1 ? " embedding " + number(embedding_deviation) : std::string{}) +
-           (by_depth ? "" : " by layers");
-  }
+  std::string name() const;
   friend constexpr bool operator==(Standard const&, Standard const&) = default;
 };
 
@@ -94,21 +91,31 @@ struct MuP {
   }
 
   /// Example: `mup 256`, `mup 256x4 input 10`: the base's width and layers, and what differs from the defaults.
-  std::string name() const {
-    std::string text = "mup " + number(base_width) + (base_layers == 0 ? "" : "x" + number(base_layers));
-    auto const add = [&](char const* what, double value, double usual) {
-      if (value != usual) text += std::string(" ") + what + " " + number(value);
-    };
-    add("exponent", exponent, 1);
-    add("deviation", deviation, 0.02);
-    add("embedding", embedding_deviation, 0);
-    add("output", output_deviation, 0);
-    add("input", input, 1);
-    add("logits", output_factor, 1);
-    add("head", base_head_size, 0);
-    return text;
-  }
+  std::string name() const;
   friend constexpr bool operator==(MuP const&, MuP const&) = default;
 };
+
+#if LIERNE_BODIES
+LIERNE_INLINE std::string Standard::name() const {
+  return "standard" + (deviation != 0.02 ? " " + number(deviation) : std::string{}) +
+         (embedding_deviation != 1 ? " embedding " + number(embedding_deviation) : std::string{}) +
+         (by_depth ? "" : " by layers");
+}
+
+LIERNE_INLINE std::string MuP::name() const {
+  std::string text = "mup " + number(base_width) + (base_layers == 0 ? "" : "x" + number(base_layers));
+  auto const add = [&](char const* what, double value, double usual) {
+    if (value != usual) text += std::string(" ") + what + " " + number(value);
+  };
+  add("exponent", exponent, 1);
+  add("deviation", deviation, 0.02);
+  add("embedding", embedding_deviation, 0);
+  add("output", output_deviation, 0);
+  add("input", input, 1);
+  add("logits", output_factor, 1);
+  add("head", base_head_size, 0);
+  return text;
+}
+#endif
 
 }  // namespace lierne

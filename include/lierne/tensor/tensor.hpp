@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gate to ATen: the tensor type, its free functions, dtypes and devices under the library's names.
+// The gate to ATen's tensor: its type, dtypes and devices under the library's names. Its methods are here; free functions and
+// the operators + - * / are in operations.hpp.
 #pragma once
 
-#include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>

@@ -12,6 +12,7 @@
 #if LIERNE_BODIES
 #include "lierne/nn/loss.hpp"
 #include "lierne/optim/kernel/norm.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

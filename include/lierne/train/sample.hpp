@@ -7,6 +7,7 @@
 
 #if LIERNE_BODIES
 #include "lierne/core/random.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

@@ -19,6 +19,7 @@
 
 #include "lierne/tensor/device.hpp"
 #include "lierne/tensor/memory.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

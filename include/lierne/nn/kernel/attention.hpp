@@ -16,6 +16,7 @@
 #include "lierne/nn/kernel/tiles.hpp"
 #include "lierne/nn/kernel/vectors.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 // B batch, L length, N query heads, K key heads, H head size.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lierne/nn/kernel/visible_keys.hpp"
+#include "lierne/tensor/operations.hpp"
 #include "lierne/tensor/parallel_for.hpp"
 
 // The product of the BLAS inside LibTorch. Weak: a LibTorch that hides it runs through SDPA.

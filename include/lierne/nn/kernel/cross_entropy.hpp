@@ -13,6 +13,7 @@
 #include "lierne/nn/kernel/tiles.hpp"
 #include "lierne/nn/kernel/vectors.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne::kernel {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lierne/core/error.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 // T tokens, K choices of each, E experts, S = T·K slots (slot t·K + k is choice k of token t), R rows.

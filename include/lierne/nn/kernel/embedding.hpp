@@ -10,6 +10,7 @@
 
 #include "lierne/core/error.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #include "lierne/tensor/parallel_for.hpp"
 #endif
 

@@ -11,6 +11,7 @@
 #include "lierne/nn/kernel/tiles.hpp"
 #include "lierne/nn/kernel/vectors.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 
 // The product of the BLAS inside LibTorch, which runs on the thread that calls it within a parallel region. Weak: a
 // LibTorch that hides it multiplies through ATen.

@@ -12,6 +12,7 @@
 
 #include "lierne/core/error.hpp"
 #include "lierne/nn/kernel/product.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne::kernel {

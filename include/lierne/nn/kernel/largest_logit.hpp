@@ -6,6 +6,8 @@
 
 #if LIERNE_BODIES
 #include <limits>
+
+#include "lierne/tensor/operations.hpp"
 #endif
 
 // B batch, L length, N query heads, K key heads, G = N/K, H head size, R query rows at a time, C the keys they may see.

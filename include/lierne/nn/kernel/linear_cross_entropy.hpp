@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "lierne/nn/kernel/product.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne::kernel {

@@ -8,6 +8,7 @@
 #if LIERNE_BODIES
 #include "lierne/core/error.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne::kernel {

@@ -12,6 +12,7 @@
 #include "lierne/nn/kernel/grouped_product.hpp"
 #include "lierne/nn/kernel/swiglu.hpp"
 #include "lierne/tensor/function.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 // T tokens, K choices, E experts, D width, F hidden size, S = T·K slots, R rows.

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "lierne/core/error.hpp"
+#include "lierne/tensor/operations.hpp"
 #endif
 
 // B batch, L length.

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "lierne/optim/kernel/fused.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

@@ -4,6 +4,10 @@
 
 #include "lierne/optim/kernel/whole_tensor.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 // A side without a basis has a tensor of no elements in its place, which stands for the identity.

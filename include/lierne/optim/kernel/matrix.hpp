@@ -6,6 +6,10 @@
 #include "lierne/optim/kernel/whole_tensor.hpp"
 #include "lierne/optim/orthogonalise.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// See `Orthogonalise`. Errors: `ShapeError` for a tensor that is no matrix.

@@ -7,6 +7,7 @@
 
 #include "lierne/optim/kernel/eager.hpp"
 #include "lierne/optim/kernel/monitor_sums.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

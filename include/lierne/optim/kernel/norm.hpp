@@ -9,6 +9,7 @@
 #include "lierne/optim/kernel/bf16.hpp"
 #include "lierne/optim/kernel/chunks.hpp"
 #include "lierne/optim/kernel/wide_pack.hpp"
+#include "lierne/tensor/operations.hpp"
 #include "lierne/tensor/tensor.hpp"
 
 namespace lierne {

@@ -4,6 +4,7 @@
 
 #include "lierne/optim/kernel/eager.hpp"
 #include "lierne/optim/kernel/phases.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

@@ -4,6 +4,7 @@
 
 #include "lierne/optim/kernel/passes.hpp"
 #include "lierne/optim/kernel/stored_tensor.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

@@ -9,6 +9,7 @@
 #include "lierne/optim/kernel/rounding_bits.hpp"
 #include "lierne/optim/kernel/tensor_codec.hpp"
 #include "lierne/optim/storage.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

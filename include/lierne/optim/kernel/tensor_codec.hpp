@@ -6,6 +6,7 @@
 #include "lierne/optim/kernel/eight_bit.hpp"
 #include "lierne/optim/kernel/positions.hpp"
 #include "lierne/optim/kernel/rounding_bits.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace lierne {
 

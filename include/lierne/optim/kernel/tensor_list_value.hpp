@@ -4,6 +4,10 @@
 
 #include "lierne/optim/kernel/tensor_value.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// Tensors of one dtype and device that are treated alike by ATen's `_foreach` operations, or a number.

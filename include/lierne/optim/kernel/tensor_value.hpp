@@ -8,6 +8,8 @@
 
 #if LIERNE_BODIES
 #include <cmath>
+
+#include "lierne/tensor/operations.hpp"
 #endif
 
 namespace lierne {

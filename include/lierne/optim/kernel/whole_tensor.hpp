@@ -4,6 +4,10 @@
 
 #include "lierne/optim/kernel/tensor_list_value.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// Σ over a parameter's elements; it goes beside any tensor of the parameter.
