@@ -97,8 +97,18 @@ TEST_CASE("iRoPE leaves the position out, and the block, on every fourth layer f
   CHECK(text(block_at<47>(spec)) == text(block_at<1>(spec)));
 }
 
+TEST_CASE("as released, Scout and Maverick see far on every fourth layer, the last of each four") {
+  CHECK(block_at<3>(llama4_scout).position.name() + ", " + block_at<3>(llama4_scout).mask.name() == "nope, causal");
+  CHECK(block_at<0>(llama4_scout).position == Rope{.base = 500000, .scaling = llama4_scaling});
+  CHECK(block_at<0>(llama4_scout).mask == FixedBlock{.size = 8192});
+  CHECK(block_at<0>(llama4_maverick).position == Rope{.base = 500000});
+  CHECK(block_at<47>(llama4_maverick).mask.name() == "causal");
+  CHECK(block_at<0>(llama4_maverick).mixer.qk_norm == QkNorm::none);
+}
+
 TEST_CASE("no two presets share a name") {
   std::set<std::string> const names{name(llama4_debugmodel),       name(llama4_17bx16e),       name(llama4_17bx128e),
-                                    name(llama4_debugmodel_irope), name(llama4_17bx16e_irope), name(llama4_17bx128e_irope)};
-  CHECK(names.size() == 6);
+                                    name(llama4_debugmodel_irope), name(llama4_17bx16e_irope), name(llama4_17bx128e_irope),
+                                    name(llama4_scout),            name(llama4_maverick)};
+  CHECK(names.size() == 8);
 }

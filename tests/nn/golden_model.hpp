@@ -62,6 +62,25 @@ inline constexpr auto irope =
     with(top1, every_from_first<4>(NoPosition{}, Rope{.base = 5e5}),
          every_from_first<4>(Causal{} & Documents{.end = 5}, FixedBlock{.size = 16} & Documents{.end = 5}));
 
+/// hf_qwen2_attention, hf_qwen3_attention and hf_llama4_attention: options of attention, from transformers.
+inline constexpr Decoder qwen2{.layers = 2,
+                               .width = 64,
+                               .vocab = 96,
+                               .mixer = Attention{.heads = 4, .kv_heads = 2, .bias = true},
+                               .channel = SwiGlu{.hidden = 80},
+                               .norm = RmsNorm{.epsilon = 1e-6}};
+inline constexpr auto qwen3 = with(qwen2, Attention{.heads = 4, .kv_heads = 2, .head_size = 24, .qk_norm = QkNorm::weighted});
+inline constexpr Decoder llama4{.layers = 4,
+                                .width = 64,
+                                .vocab = 96,
+                                .mixer = Attention{.heads = 4,
+                                                   .kv_heads = 2,
+                                                   .qk_norm = QkNorm::weightless,
+                                                   .temperature = {.scale = 0.1, .floor = 8}},
+                                .position = every<4>(NoPosition{}, Rope{.scaling = {.factor = 16, .low = 1, .high = 1, .original = 64}}),
+                                .mask = every<4>(Causal{}, FixedBlock{.size = 8}),
+                                .channel = SwiGlu{.hidden = 80}};
+
 inline std::string path(std::string const& name) { return LIERNE_GOLDEN "/" + name + ".safetensors"; }
 
 /// Copies this process's box of each of the file's tensors `prefix + name` into the model.

@@ -4,45 +4,14 @@
 #include "nn/golden_model.hpp"
 
 using namespace lierne;
+using golden::llama4, golden::logits_error, golden::qwen2, golden::qwen3;
 
 namespace {
 
-constexpr Decoder qwen2{.layers = 2,
-                        .width = 64,
-                        .vocab = 96,
-                        .mixer = Attention{.heads = 4, .kv_heads = 2, .bias = true},
-                        .channel = SwiGlu{.hidden = 80},
-                        .norm = RmsNorm{.epsilon = 1e-6}};
-constexpr auto qwen3 = with(qwen2, Attention{.heads = 4, .kv_heads = 2, .head_size = 24, .qk_norm = QkNorm::weighted});
-constexpr Decoder llama4{.layers = 4,
-                         .width = 64,
-                         .vocab = 96,
-                         .mixer = Attention{.heads = 4,
-                                            .kv_heads = 2,
-                                            .qk_norm = QkNorm::weightless,
-                                            .temperature = {.scale = 0.1, .floor = 8}},
-                         .position = every<4>(NoPosition{}, Rope{.scaling = {.factor = 16, .low = 1, .high = 1, .original = 64}}),
-                         .mask = every<4>(Causal{}, FixedBlock{.size = 8}),
-                         .channel = SwiGlu{.hidden = 80}};
-
-SafeTensors fixture(std::string const& name) { return SafeTensors::open(golden::path("hf_" + name + "_attention")); }
-
-template <auto spec>
-double logits_error(std::string const& name) {
-  auto const file = fixture(name);
-  Model<spec> model;
-  model.init();
-  golden::load(model, file);
-  NoGrad guard;
-  return golden::max_abs(model.forward(file.tensor("tokens")), file.tensor("logits0"));
-}
-
 template <auto spec>
 void equals_transformers(std::string const& name) {
-  auto const file = fixture(name);
-  Model<spec> model;
-  model.init();
-  golden::load(model, file);
+  auto const file = SafeTensors::open(golden::path(name));
+  auto model = golden::loaded<spec>(file);
   auto const tokens = file.tensor("tokens"), labels = file.tensor("labels");
   CHECK(logits_error<spec>(name) <= 1e-5);
   auto const loss = model.loss(tokens, labels, static_cast<double>(valid_labels(labels)));
@@ -61,17 +30,17 @@ void equals_transformers(std::string const& name) {
 }  // namespace
 
 TEST_CASE("options of attention equal transformers' in logits, loss and every gradient") {
-  SUBCASE("qwen2") { equals_transformers<qwen2>("qwen2"); }
-  SUBCASE("qwen3") { equals_transformers<qwen3>("qwen3"); }
-  SUBCASE("llama4") { equals_transformers<llama4>("llama4"); }
+  SUBCASE("qwen2") { equals_transformers<qwen2>("hf_qwen2_attention"); }
+  SUBCASE("qwen3") { equals_transformers<qwen3>("hf_qwen3_attention"); }
+  SUBCASE("llama4") { equals_transformers<llama4>("hf_llama4_attention"); }
 }
 
 TEST_CASE("the fixtures notice every option left out or put in another place") {
-  CHECK(logits_error<with(qwen2, NoPosition{})>("qwen2") > 1e-3);
-  CHECK(logits_error<with(llama4, Attention{.heads = 4, .kv_heads = 2, .temperature = {.scale = 0.1, .floor = 8}})>("llama4") > 1e-3);
-  CHECK(logits_error<with(llama4, Attention{.heads = 4, .kv_heads = 2, .qk_norm = QkNorm::weightless})>("llama4") > 1e-3);
-  CHECK(logits_error<with(llama4, every_from_first<4>(NoPosition{}, llama4.position.others))>("llama4") > 1e-3);
-  CHECK(logits_error<with(llama4, every<4>(NoPosition{}, Rope{}))>("llama4") > 1e-3);
-  CHECK(logits_error<with(llama4, Causal{})>("llama4") > 1e-3);
-  CHECK(logits_error<with(llama4, SlidingWindow{.size = 8})>("llama4") > 1e-3);
+  CHECK(logits_error<with(qwen2, NoPosition{})>("hf_qwen2_attention") > 1e-3);
+  CHECK(logits_error<with(llama4, Attention{.heads = 4, .kv_heads = 2, .temperature = {.scale = 0.1, .floor = 8}})>("hf_llama4_attention") > 1e-3);
+  CHECK(logits_error<with(llama4, Attention{.heads = 4, .kv_heads = 2, .qk_norm = QkNorm::weightless})>("hf_llama4_attention") > 1e-3);
+  CHECK(logits_error<with(llama4, every_from_first<4>(NoPosition{}, llama4.position.others))>("hf_llama4_attention") > 1e-3);
+  CHECK(logits_error<with(llama4, every<4>(NoPosition{}, Rope{}))>("hf_llama4_attention") > 1e-3);
+  CHECK(logits_error<with(llama4, Causal{})>("hf_llama4_attention") > 1e-3);
+  CHECK(logits_error<with(llama4, SlidingWindow{.size = 8})>("hf_llama4_attention") > 1e-3);
 }

@@ -114,6 +114,17 @@ TEST_CASE("rank: experts replicate 2" * doctest::skip()) {
   equals_one_process<golden::top1, Plan{.replicate = 2}>("llama4_top1_perturbed", 1e-5);
 }
 
+// Biases, norms and masks of attention.
+TEST_CASE("rank: biases tensor 2" * doctest::skip()) {
+  equals_one_process<golden::qwen2, Plan{.tensor = 2}>("hf_qwen2_attention", 1e-5);
+}
+TEST_CASE("rank: norms of heads tensor 2" * doctest::skip()) {
+  equals_one_process<golden::qwen3, Plan{.tensor = 2}>("hf_qwen3_attention", 1e-5);
+}
+TEST_CASE("rank: masks fsdp 2 tensor 2" * doctest::skip()) {
+  equals_one_process<golden::llama4, Plan{.shard = 2, .tensor = 2}>("hf_llama4_attention", 1e-5);
+}
+
 // A table that is read first and last, norms outside the blocks, documents.
 TEST_CASE("rank: tied fsdp 2" * doctest::skip()) {
   equals_one_process<golden::mup_tied, Plan{.shard = rest}>("mup_tied", 1e-5);
@@ -131,6 +142,9 @@ TEST_CASE("every gradient under a plan equals one process's") {
   SUBCASE("experts under fsdp") { processes::run("rank: experts fsdp 2", 2); }
   SUBCASE("experts under fsdp in float64") { processes::run("rank: experts fsdp 2 float64", 2); }
   SUBCASE("experts replicated") { processes::run("rank: experts replicate 2", 2); }
+  SUBCASE("biases under tensor") { processes::run("rank: biases tensor 2", 2); }
+  SUBCASE("norms of heads under tensor") { processes::run("rank: norms of heads tensor 2", 2); }
+  SUBCASE("masks under fsdp and tensor") { processes::run("rank: masks fsdp 2 tensor 2", 4); }
   SUBCASE("tied under fsdp") { processes::run("rank: tied fsdp 2", 2); }
   SUBCASE("tied under fsdp and tensor in float64") { processes::run("rank: tied fsdp 2 tensor 2 float64", 4); }
   SUBCASE("fsdp and tensor in float64") { processes::run("rank: fsdp 2 tensor 2 float64", 4); }

@@ -33,7 +33,7 @@ inline constexpr auto llama4_17bx128e =
 namespace detail {
 
 // torchtitan's iRoPE: no position and all of the document on layers 0, 4, 8 ..., rotations within blocks on the others.
-// Released weights have the layers without position at 3, 7, 11 ...: there write every<4> for every_from_first<4>.
+// Released weights have the layers without position at 3, 7, 11 ...: see llama4_scout.
 template <class Spec>
 constexpr auto irope(Spec const& spec, FixedBlock block, Documents documents) {
   return with(spec, every_from_first<4>(NoPosition{}, Rope{.base = 500000}),
@@ -47,9 +47,25 @@ inline constexpr auto llama4_debugmodel_irope = detail::irope(llama4_debugmodel,
 inline constexpr auto llama4_17bx16e_irope = detail::irope(llama4_17bx16e, {.size = 8192}, {.end = 200001});
 inline constexpr auto llama4_17bx128e_irope = detail::irope(llama4_17bx128e, {.size = 8192}, {.end = 200001});
 
+/// Scout as it was released: layers 3, 7, 11 ... have no position and see all, queries there grow with their position, and in the
+/// other layers queries and keys are normalised behind a rotation that is slowed for long texts. Join `Documents` to train it.
+/// Source: Meta's Llama-4-Scout-17B-16E and transformers' Llama4TextConfig.
+inline constexpr auto llama4_scout =
+    with(llama4_17bx16e,
+         Attention{.heads = 40, .kv_heads = 8, .qk_norm = QkNorm::weightless, .temperature = llama4_temperature},
+         every<4>(NoPosition{}, Rope{.base = 500000, .scaling = llama4_scaling}), every<4>(Causal{}, FixedBlock{.size = 8192}));
+
+/// Maverick as it was released: without the norms of queries and keys, and with plain rotations.
+/// Source: Meta's Llama-4-Maverick-17B-128E.
+inline constexpr auto llama4_maverick =
+    with(llama4_17bx128e, Attention{.heads = 40, .kv_heads = 8, .temperature = llama4_temperature},
+         every<4>(NoPosition{}, Rope{.base = 500000}), every<4>(Causal{}, FixedBlock{.size = 8192}));
+
 static_assert(parameters(llama4_debugmodel).total() == 15'017'216);
 static_assert(parameters(llama4_17bx16e).total() == 107'769'861'120);
 static_assert(parameters(llama4_17bx128e).total() == 400'711'848'960);
+static_assert(parameters(llama4_scout).total() == parameters(llama4_17bx16e).total());
+static_assert(parameters(llama4_maverick).total() == parameters(llama4_17bx128e).total());
 static_assert(active_parameters(llama4_debugmodel) == 6'759'680);
 static_assert(active_parameters(llama4_17bx16e) == 17'172'894'720);
 static_assert(active_parameters(llama4_17bx128e) == 17'184'691'200);
