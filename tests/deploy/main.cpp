@@ -2,9 +2,10 @@
 // A consumer's program: one tensor, one gradient, one number to check.
 #ifdef SMALL  // a few headers of the library instead of all
 #include <lierne/core/error.hpp>
-#include <lierne/tensor/tensor.hpp>
+#include <lierne/tensor/operations.hpp>
 #else
 #include <lierne/lierne.hpp>
+#include <lierne/tensor/operations.hpp>
 #endif
 #include <lierne/version.hpp>
 

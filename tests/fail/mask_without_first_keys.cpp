@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // expect: Attention: a mask of your own must say what it lets be seen
 #include "lierne/nn/nn.hpp"
+#include "lierne/tensor/operations.hpp"
 
 namespace ln = lierne;
 

@@ -2,6 +2,7 @@
 // expect: mup_groups: the record's scaling must be MuP \(write Decoder
 #include "lierne/optim/adamw.hpp"
 #include "lierne/optim/mup.hpp"
+#include "lierne/spec/decoder.hpp"
 
 namespace ln = lierne;
 
