@@ -8,6 +8,10 @@
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/optimizer.hpp"
 
+#if LIERNE_BODIES
+#include "lierne/tensor/operations.hpp"
+#endif
+
 namespace lierne {
 
 /// How a loss scale moves.
