@@ -19,12 +19,23 @@ struct Named {
   constexpr std::string_view name() const { return "every second token"; }
 };
 
+// A loss of one's own that calls itself what the usual one is called.
+struct OwnLoss {
+  static constexpr auto role = Role::loss;
+  constexpr std::string_view name() const { return "cross entropy"; }
+};
+
 constexpr Decoder gpt{.layers = 8, .width = 512, .vocab = 8192, .mixer = Attention{.heads = 8, .kv_heads = 2},
                       .position = every<4>(NoPosition{}, Rope{.base = 5e5})};
 
 TEST_CASE("a record is one line") {
   CHECK(name(gpt) == "decoder 8x512 vocab 8192: attention 8/2, every<4>(nope, rope 500000), causal, swiglu, rmsnorm, "
                      "standard, float32");
+}
+
+TEST_CASE("the loss is named where it is not the usual one") {
+  CHECK(name(with(gpt, CrossEntropy{.z = 1e-4})) == name(gpt) + ", cross entropy z 0.0001");
+  CHECK(name(with(gpt, OwnLoss{})) == name(gpt) + ", cross entropy");
 }
 
 TEST_CASE("pieces of one's own are named by their name, or by their slot") {

@@ -39,8 +39,9 @@ std::string name(Decoder<Slots...> const& spec) {
   };
   auto const add_all = [&](auto const&... slots) { (add(detail::slot_name(slots)), ...); };
   add_all(spec.mixer, spec.position, spec.mask, spec.channel, spec.norm, spec.scaling, spec.precision);
+  constexpr bool usual_loss = std::is_same_v<std::remove_cvref_t<decltype(spec.loss)>, CrossEntropy>;
   auto const loss = detail::slot_name(spec.loss);
-  add(loss, loss != CrossEntropy{}.name());
+  add(loss, !usual_loss || loss != CrossEntropy{}.name());
   add(detail::slot_name(spec.recompute), !std::is_same_v<std::remove_cvref_t<decltype(spec.recompute)>, NoRecompute>);
   add("tied", spec.tied);
   add("embedding norm", spec.embedding_norm);
