@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "lierne/optim/optim.hpp"
 #include "lierne/tensor/autograd.hpp"
 
@@ -53,6 +55,58 @@ TEST_CASE("the average is that of the moved weights and the rule goes as without
       }
     }
   }
+}
+
+TEST_CASE("beside weights of bfloat16 the average is of the weights before they are rounded") {
+  auto const run = [](Optimizer& optimizer, std::vector<Slot>& slots) {
+    for (int k = 0; k < 12; ++k) {
+      slots[0].weight.mutable_grad() = (at::arange(21) * 3 + k).sin().to(slots[0].weight.scalar_type());
+      optimizer.step(slots, {.step = k});
+    }
+    return optimizer.state().at(field);
+  };
+  auto const rule = adamw({.rate = 0.05}) | decay(0.1, times_rate) | ema(0.8);
+  for (auto const path : paths) {
+    // A master goes as float32 weights do, whose gradients are rounded alike.
+    std::vector<Slot> single{{.name = "w", .weight = at::linspace(-1, 2, 21).to(bfloat16).to(float32)}};
+    std::vector<Slot> halves{{.name = "w", .weight = single[0].weight.to(bfloat16)}};
+    auto const with_master = bind(rule | weights_in(bf16_with_master), path);
+    auto const plain = bind(rule, path);
+    for (int k = 0; k < 12; ++k) {
+      auto const gradient = (at::arange(21) * 3 + k).sin().to(bfloat16);
+      single[0].weight.mutable_grad() = gradient.to(float32);
+      plain->step(single, {.step = k});
+    }
+    auto const average = run(*with_master, halves);
+    CHECK((average.scalar_type() == float32));
+    CHECK(average.equal(plain->state().at(field)));
+    auto const trained = halves[0].weight.clone();
+    {
+      EvaluationWeights const guard(*with_master, halves);
+      CHECK(halves[0].weight.equal(average.to(bfloat16)));
+    }
+    CHECK(halves[0].weight.equal(trained));
+    // Rounded at random, it is near.
+    auto rounded = slots_of(bfloat16);
+    auto const stored = bind(rule | store<"ema">(bf16_stochastic) | weights_in(bf16_kahan), path);
+    auto const near = run(*stored, rounded);
+    CHECK((near.scalar_type() == bfloat16));
+    CHECK((near.to(float32) - average).abs().max().item<double>() <= 2 * std::exp2(-7));
+    EvaluationWeights const guard(*stored, rounded);
+    CHECK(rounded[0].weight.equal(near));
+  }
+}
+
+TEST_CASE("a stored average that a state lacks starts as the weight, its master or its compensated sum") {
+  auto slots = slots_of(bfloat16);
+  auto const first = bind(adamw({.rate = 0.3}) | weights_in(bf16_with_master));
+  step(*first, slots, 0);
+  auto const master = first->state().at("optim.state.w.master").clone();
+  auto const second = bind(adamw({.rate = 0.3}) | ema(0.8) | weights_in(bf16_with_master));
+  CHECK(second->load_state(first->state()).missing == std::vector<std::string>{field});
+  EvaluationWeights const guard(*second, slots);
+  CHECK(slots[0].weight.equal(master.to(bfloat16)));
+  CHECK(second->state().at(field).equal(master));
 }
 
 TEST_CASE("grouping does not matter to where the weight is moved") {

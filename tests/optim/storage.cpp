@@ -34,6 +34,8 @@ void for_each_form(Visit const& visit) {
   visit(adam() | weights_in(bf16_stochastic, {.seed = 9}), bfloat16);
   visit(adam() | store<"exp_avg">(eight_bit_blocks) | store<"exp_avg_sq">(bf16_stochastic) | weights_in(bf16_kahan), bfloat16);
   visit(adam() | store<"exp_avg_sq">(bf16_stochastic) | weights_in(bf16_with_master), bfloat16);
+  visit(adam() | ema(0.9) | store<"exp_avg">(eight_bit_blocks) | weights_in(bf16_stochastic), bfloat16);
+  visit(adam() | ema(0.9) | store<"ema">(bf16_stochastic) | weights_in(bf16_kahan), bfloat16);
 }
 
 Tensor start(Shape const& shape, Dtype dtype) {

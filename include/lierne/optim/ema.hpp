@@ -17,6 +17,7 @@ enum class EmaWarmup {
 /// without. The evaluation weights of the rule (`EvaluationWeights`) are the average.
 /// Math: after the weight has moved, a <- w in a parameter's first call, later a <- d·a + (1 - d)·w.
 /// Where a gate holds, the average does not move either; it starts as a copy of the weight.
+/// Numerics: beside `weights_in` the average is of the weights before they are rounded, and lies in float32.
 /// Errors (compile time): it must stand after all stages that move the weight.
 /// Source: torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn.
 template <EmaWarmup warmup = EmaWarmup::none, class Number = double>

@@ -23,8 +23,12 @@ class EvaluationForm {
   }
   /// Writes the evaluation weight of one parameter over its weight.
   void put(Passes const& passes, Tensor const& weight, std::vector<Tensor> const& fields) {
+    put(passes, weight, weight, fields);
+  }
+  /// The same, computed from the weight and the fields as numbers; `weight` takes them in the form that it is stored in.
+  void put(Passes const& passes, Tensor const& weight, Tensor const& numbers, std::vector<Tensor> const& fields) {
     std::vector<TensorValue> const values(fields.begin(), fields.end());
-    auto const judged = passes.evaluation_weight(weight, values.data());
+    auto const judged = passes.evaluation_weight(numbers, values.data());
     trained_.emplace_back(weight, weight.clone());
     weight.copy_(judged.tensor);
   }

@@ -97,7 +97,6 @@ struct StageTraits {
   bool phase_boundary = false;           // needs all gradients first
   bool accumulates = false;
   bool unscales = false;
-  bool copies_weight = false;            // keeps copies of weights
   bool stores = false;                   // says how state or weights are stored
   OrderFault fault = OrderFault::none;   // the first, from the left
 };
@@ -111,7 +110,7 @@ constexpr StageTraits joined(StageTraits const& left, StageTraits const& right) 
     bool const decays = (left.divides_the_step && right.moves_weight) || (left.moves_weight && right.divides_the_step);
     if (decays) fault = OrderFault::decay_and_division;
     if ((left.accumulates && right.accumulates) || (left.unscales && right.unscales)) fault = OrderFault::twice;
-    if ((left.copies_weight && right.stores) || (left.stores && right.copies_weight)) fault = OrderFault::stored;
+    if ((left.divides_the_step && right.stores) || (left.stores && right.divides_the_step)) fault = OrderFault::stored;
   }
   return {.moves = left.moves || right.moves,
           .after_apply = left.after_apply || right.after_apply,
@@ -121,7 +120,6 @@ constexpr StageTraits joined(StageTraits const& left, StageTraits const& right) 
           .phase_boundary = left.phase_boundary || right.phase_boundary,
           .accumulates = left.accumulates || right.accumulates,
           .unscales = left.unscales || right.unscales,
-          .copies_weight = left.copies_weight || right.copies_weight,
           .stores = left.stores || right.stores,
           .fault = fault};
 }
@@ -137,7 +135,6 @@ inline constexpr StageTraits traits = {
     .phase_boundary = requires { requires S::phase_boundary; },
     .accumulates = requires { requires S::accumulates_gradients; },
     .unscales = requires { requires S::unscales_gradients; },
-    .copies_weight = requires { requires S::fields_start_at_weight; },
     .stores = requires { requires S::stores; }};
 template <class Left, class Right>
 inline constexpr StageTraits traits<Pipe<Left, Right>> = joined(traits<Left>, traits<Right>);

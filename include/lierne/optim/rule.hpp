@@ -121,7 +121,7 @@ consteval void check_order() {
                 "rule: beside schedule_free a decay would move one of its points alone "
                 "(write schedule_free_adamw({.decay = 0.1}), or decay(0.1, coupled) before the recipe)");
   static_assert(fault != OrderFault::stored,
-                "rule: ema and schedule_free keep copies of weights, which store and weights_in do not handle "
+                "rule: schedule_free solves the weight for its average, in which what store and weights_in round would grow "
                 "(leave one of them out)");
   static_assert(fault != OrderFault::two_evaluations,
                 "rule: two stages say by which weights the model is judged "

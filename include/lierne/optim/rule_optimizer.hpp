@@ -288,7 +288,15 @@ inline void RuleOptimizer::use_evaluation_weights(std::span<Slot const> slots) {
     auto const found = states_.find(slot.name);
     if (found == states_.end()) continue;
     if (!found->second.attached) attach(slot, found->second);
-    evaluation_.put(*passes_, slot.weight, found->second.fields);
+    auto const& fields = found->second.fields;
+    if (!layout_.any()) {
+      evaluation_.put(*passes_, slot.weight, fields);
+      continue;
+    }
+    auto const stored = stored_step(layout_, slot, {slot.weight, slot.weight, &found->second.fields, nullptr}, found->second.calls);
+    std::vector<Tensor> numbers;
+    for (auto const& field : stored.fields) numbers.push_back(decoded(field, stored.positions, stored.dtype()));
+    evaluation_.put(*passes_, slot.weight, decoded(stored.weight, stored.positions, stored.dtype()), numbers);
   }
 }
 

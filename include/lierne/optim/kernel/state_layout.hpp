@@ -54,6 +54,9 @@ struct StateLayout {
     auto const form = storage.fields.empty() ? Storage::plain : storage.fields[field].form;
     return form == Storage::eight_bit_blocks && !positions.has_blocks() ? Storage::plain : form;
   }
+  // Brings a loaded tensor into the dtype that is kept, and checks its shape.
+  void fit(Slot const& slot, std::vector<Tensor>& tensors, std::size_t k, Dtype dtype, Shape const& shape) const;
+  void attach_beside_weight(Slot const& slot, std::vector<Tensor>& tensors) const;
   void attach_blocks(Slot const& slot, Positions const& positions, std::vector<Tensor>& tensors, std::size_t field) const;
 
   Passes const* passes_;
@@ -80,17 +83,19 @@ inline StateLayout::StateLayout(Passes const& passes) : storage(passes.storage()
   names.push_back(form == Storage::bf16_kahan ? "compensation" : "master");
 }
 
+inline void StateLayout::fit(Slot const& slot, std::vector<Tensor>& tensors, std::size_t k, Dtype dtype, Shape const& shape) const {
+  auto const key = "optim.state." + slot.name + "." + names[k];
+  auto& tensor = tensors[k];
+  check_loadable(key, k, tensor);
+  check<ShapeError>(tensor.sizes() == shape, "optimizer: '", key, "': expected shape ", to_string(shape), ", found ",
+                    to_string(tensor.sizes()));
+  tensor = tensor.to(slot.weight.device(), dtype).contiguous();
+}
+
 inline void StateLayout::attach(Slot const& slot, std::vector<Tensor>& tensors) const {
   tensors.resize(names.size());
+  attach_beside_weight(slot, tensors);  // first: fields may start as the weight, which it is a part of
   auto const& weight = slot.weight;
-  auto const key = [&](std::size_t k) { return "optimizer: 'optim.state." + slot.name + "." + names[k] + "': "; };
-  auto const fits = [&](std::size_t k, Dtype dtype, Shape const& shape) {
-    auto& tensor = tensors[k];
-    check_loadable("optim.state." + slot.name + "." + names[k], k, tensor);
-    check<ShapeError>(tensor.sizes() == shape, key(k), "expected shape ", to_string(shape), ", found ",
-                      to_string(tensor.sizes()));
-    tensor = tensor.to(weight.device(), dtype).contiguous();
-  };
   auto const options = weight.options().requires_grad(false);
   auto const plain = weight.scalar_type() == bfloat16 ? float32 : weight.scalar_type();
   auto const positions = any() ? Positions::of(slot) : Positions();
@@ -100,6 +105,9 @@ inline void StateLayout::attach(Slot const& slot, std::vector<Tensor>& tensors) 
     check<ShapeError>(form == Storage::plain || weight.sizes() == shape, "optimizer: '", slot.name, "': the field '", names[k],
                       "' has a shape of its own, ", to_string(shape), ", and cannot be stored as ", to_string(form),
                       " (leave it out of store)");
+    if (!tensors[k].defined() && passes_->starts_at_weight(k)) {
+      tensors[k] = decoded(this->weight(slot, tensors, 0), positions, plain).detach().clone();
+    }
     if (form == Storage::eight_bit_blocks) {
       attach_blocks(slot, positions, tensors, k);
       continue;
@@ -107,20 +115,24 @@ inline void StateLayout::attach(Slot const& slot, std::vector<Tensor>& tensors) 
     auto const dtype = form == Storage::plain ? plain : bfloat16;
     if (beside[k] != none) tensors[beside[k]] = Tensor();
     if (tensors[k].defined()) {
-      fits(k, dtype, shape);
+      fit(slot, tensors, k, dtype, shape);
     } else {
       tensors[k] = at::zeros(shape, options.dtype(dtype));
     }
   }
+}
+
+inline void StateLayout::attach_beside_weight(Slot const& slot, std::vector<Tensor>& tensors) const {
   if (beside_weight == none) return;
+  auto const& weight = slot.weight;
   auto& extra = tensors[beside_weight];
   bool const master = storage.weights.form == Storage::bf16_with_master;
   if (weight.scalar_type() != bfloat16) {
     extra = Tensor();
   } else if (extra.defined()) {
-    fits(beside_weight, master ? float32 : bfloat16, weight.sizes().vec());
+    fit(slot, tensors, beside_weight, master ? float32 : bfloat16, weight.sizes().vec());
   } else {
-    extra = master ? weight.detach().to(float32) : at::zeros(weight.sizes(), options);
+    extra = master ? weight.detach().to(float32) : at::zeros(weight.sizes(), weight.options().requires_grad(false));
   }
 }
 
