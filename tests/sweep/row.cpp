@@ -17,7 +17,7 @@ Row example() {
           .settings = {{"position", "rope \"10000\"", false}, {"rate", "0.001", true}},
           .spec = "decoder", .rule = "adamw é\n", .rate = 0.1, .seed = 18446744073709551615U, .data = 3, .steps = 20,
           .diverged_at = 0, .loss = 1.0 / 3, .validation_loss = 2.5, .bits_per_byte = 1e-9, .seconds = 4.25,
-          .curve = {{1, 8.25}, {2.5, 1.0 / 7}}};
+          .curve = {{1, 8.25}, {2.5, 1.0 / 7}}, .measured = {{"l2_norm/update/global", 1.0 / 9}}};
 }
 
 }  // namespace
@@ -47,6 +47,7 @@ TEST_CASE("a row survives its line of JSON, to the last bit") {
   CHECK(read.seed == row.seed);
   CHECK(read.loss == row.loss);
   CHECK((read.curve == row.curve));
+  CHECK((read.measured == row.measured));
 }
 
 TEST_CASE("a row that diverged has no validation, and says at which step") {

@@ -47,6 +47,41 @@ TEST_CASE("a chain keeps fields of other shapes, and takes the same weights") {
   CHECK_THROWS_WITH_AS(erased->step(vector, {}), doctest::Contains("takes parameters of 2 dimensions, found shape [3]"), ShapeError);
 }
 
+TEST_CASE("a monitor in a chain says what it says in the rule, and moves no weight") {
+  auto const numbers_of = [](std::unique_ptr<Optimizer> const& optimizer, Dtype dtype) {
+    std::vector<Slot> slots;
+    for (std::int64_t size : {3, 700, 1033}) {
+      auto const wave = at::arange(size, at::TensorOptions().dtype(float64)).sin().to(dtype);
+      slots.push_back({.name = "w" + std::to_string(size), .weight = wave.clone()});
+    }
+    std::map<std::string, double> last;
+    for (int k = 0; k < 6; ++k) {
+      for (auto& slot : slots) slot.weight.mutable_grad() = (slot.weight * 7 + k).cos() * 3;
+      auto const report = optimizer->step(slots, {.step = k});
+      CHECK(report.metrics.empty() == (k % 2 == 0));
+      if (!report.metrics.empty()) last = report.metrics;
+    }
+    for (auto const& slot : slots) last["weights of " + slot.name] = slot.weight.to(float64).sum().item<double>();
+    return last;
+  };
+  auto const same = [&](auto const& rule, std::size_t keys) {
+    auto const measured = rule | monitor({.every = 2, .only_global = false});
+    for (auto dtype : {float32, float64}) {
+      for (auto path : {Path::fused, Path::foreach, Path::loop}) {
+        auto const typed = numbers_of(bind(measured, path), dtype);
+        CHECK(typed.size() == 4 * keys + 3);
+        CHECK(typed == numbers_of(make_optimizer(make_passes(rule_chain(measured)), Schedule{}, path), dtype));
+        auto plain = make_optimizer(make_passes(rule_chain(rule | monitor({.every = 2}))), Schedule{}, path);
+        CHECK(numbers_of(plain, dtype).at("weights of w1033") == typed.at("weights of w1033"));
+      }
+    }
+  };
+  same(clip_norm(1) | adamw({.rate = 0.01}) | decay(0.1, times_rate), 8);
+  same(adopt({.rate = 0.01}) | decay(0.1, times_rate), 9);  // with the share clipped, which is not 0 here
+  auto const clipped = numbers_of(make_optimizer(make_passes(rule_chain(adopt() | monitor({.every = 2}))), {}, Path::fused), float32);
+  CHECK(clipped.at("share/clipped/global") > 0);
+}
+
 TEST_CASE("the steps that are compared do something") {
   auto const still = make_optimizer(make_passes(rule_chain(plain_sgd(1e-300))), {}, Path::fused);
   auto const moved = make_optimizer(make_passes(rule_chain(plain_sgd(0.1))), {}, Path::fused);

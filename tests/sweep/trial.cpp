@@ -33,6 +33,21 @@ TEST_CASE("a trial is the run of the trainer, number for number, and leaves the 
   CHECK((again.curve == row.curve));
 }
 
+TEST_CASE("a row keeps what the monitor and the probes said last") {
+  auto data = small::data();
+  Row plain, row, erased;
+  run_trial(trial(Model<small::spec>{}, rule(), data), options(8), plain);
+  CHECK(plain.measured.empty());
+  auto const measured = rule() | monitor({.every = 4});
+  auto model = Model<small::spec>{} | probes<ActivationRms>({.every = 4});
+  run_trial(trial(std::move(model), measured, data), options(8), row);
+  CHECK(row.bits_per_byte == plain.bits_per_byte);
+  CHECK(row.measured.at("l2_norm/update/global") > 0);
+  run_trial(trial(Model<small::spec>{}, rule() | monitor({.every = 8}), data), options(8), erased);
+  CHECK(erased.measured.at("l2_norm/update/global") == row.measured.at("l2_norm/update/global"));
+  CHECK(row.measured.size() > erased.measured.size());
+}
+
 TEST_CASE("a run that diverges says at which step, keeps its curve, and rewinds the stream") {
   auto data = small::data();
   Row row;

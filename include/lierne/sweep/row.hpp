@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,7 @@ struct Row {
   double bits_per_byte = std::numeric_limits<double>::quiet_NaN();    ///< of the held-out text
   double seconds = 0;
   std::vector<CurvePoint> curve{};
+  std::map<std::string, double> measured{};  ///< what monitor, probes and loads of experts last said, by their keys
 };
 
 /// The row as one line of JSON, without the line's end. A number that is not finite is null.
@@ -102,7 +104,8 @@ LIERNE_INLINE std::string to_json(Row const& row) {
                                 {"rate", row.rate}, {"seed", row.seed}, {"data", row.data}, {"steps", row.steps},
                                 {"diverged_at", row.diverged_at}, {"loss", row.loss},
                                 {"validation_loss", row.validation_loss}, {"bits_per_byte", row.bits_per_byte},
-                                {"seconds", row.seconds}, {"curve", {{"step", steps}, {"loss", losses}}}}
+                                {"seconds", row.seconds}, {"curve", {{"step", steps}, {"loss", losses}}},
+                                {"measured", row.measured}}
       .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
@@ -121,6 +124,9 @@ LIERNE_INLINE Row row_from_json(std::string_view text, std::string const& where)
                      losses.size(), " and ", steps.size());
     for (std::size_t i = 0; i < steps.size(); ++i) {
       row.curve.push_back({steps[i].get<double>(), detail::number_or_nan(losses[i])});
+    }
+    if (auto const measured = json.find("measured"); measured != json.end()) {
+      for (auto const& [key, value] : measured->items()) row.measured[key] = detail::number_or_nan(value);
     }
     return row;
   } catch (nlohmann::json::exception const& error) {

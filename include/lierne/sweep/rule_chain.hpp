@@ -140,7 +140,7 @@ LIERNE_INLINE void RuleChain::check_places() const {
                                       "beside schedule_free a decay would move one of its points alone",
                                       "two stages say by which weights the model is judged",
                                       "accumulate and unscale may stand in it once",
-                                      "ema and schedule_free do not go with store and weights_in"};
+                                      "schedule_free does not go with store and weights_in"};
     check(before.fault == detail::OrderFault::none, "rule: ", faults[static_cast<std::size_t>(before.fault)], ", found '",
           name(), "'");
     for (auto field : entry.stage->fields()) {
@@ -169,7 +169,10 @@ class ChainPasses final : public Passes {
     storage_.fields.resize(fields_.size());
     for (auto const& entry : entries_) {
       if (entry.stage) entry.stage->write_storage(fields_, storage_);
+      if (entry.stage && entry.stage->monitor() != nullptr) monitor_ = *entry.stage->monitor();
     }
+    // A monitor has no pass of its own: steps that it does not measure are those of the rule without it.
+    std::erase_if(entries_, [](auto const& entry) { return entry.stage && entry.stage->monitor() != nullptr; });
     check(fields_.size() <= most_fields, "rule: a rule may keep at most ", most_fields, " fields, found ", fields_.size());
   }
 
@@ -242,8 +245,22 @@ class ChainPasses final : public Passes {
     return weight;
   }
 
+  Monitor const* monitor() const override { return monitor_ ? &*monitor_ : nullptr; }
+  bool counts_clipped() const override {
+    auto const counts = [](auto const& entry) { return entry.stage && entry.stage->counts_clipped(); };
+    return !whole_tensors() && std::ranges::any_of(entries_, counts);
+  }
+
   void run(Stretch<float> const& stretch) const override { run_blocks(stretch); }
   void run(Stretch<double> const& stretch) const override { run_blocks(stretch); }
+  void count(Stretch<float> const& stretch, float* clipped) const override { run_blocks(stretch, clipped); }
+  void count(Stretch<double> const& stretch, double* clipped) const override { run_blocks(stretch, clipped); }
+  void count(double const* numbers, CountingElement<TensorValue>& at, TensorValue* fields) const override {
+    walk(
+        numbers,
+        [&](StagePass const& stage, double const* own, std::size_t field) { stage.count(own, at, fields + field); },
+        [&] { at.direction = at.gradient; });
+  }
   void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const override {
     run_eager(numbers, at, fields);
   }
@@ -269,7 +286,7 @@ class ChainPasses final : public Passes {
   }
 
   template <class T>
-  void run_blocks(Stretch<T> const& stretch) const {
+  void run_blocks(Stretch<T> const& stretch, T* clipped = nullptr) const {
     constexpr std::int64_t most = 2048 / sizeof(T);
     alignas(32) T gradient[most], direction[most];
     auto const size = stretch.packs * fused_lanes<T>();
@@ -283,7 +300,7 @@ class ChainPasses final : public Passes {
       walk(
           stretch.numbers,
           [&](StagePass const& stage, T const* numbers, std::size_t field) {
-            stage.run(StageBlock<T>{stretch.weight + begin, gradient, direction, fields.data() + field, numbers, here});
+            stage.run(StageBlock<T>{stretch.weight + begin, gradient, direction, fields.data() + field, numbers, here, clipped});
           },
           [&] { std::memcpy(direction, gradient, bytes); });
     }
@@ -304,6 +321,7 @@ class ChainPasses final : public Passes {
   std::vector<std::string_view> fields_, carried_;
   std::vector<bool> starts_;
   RuleStorage storage_;
+  std::optional<Monitor> monitor_;
 };
 
 }  // namespace detail

@@ -23,6 +23,7 @@ struct StageBlock {
   T* const* fields;  ///< the stage's own
   T const* numbers;  ///< the stage's own
   std::int64_t size;  ///< a multiple of `fused_lanes<T>()`
+  T* clipped = nullptr;  ///< in a measured step: where a stage counts the elements that it clips, lane by lane
 };
 
 /// A stage without its type.
@@ -51,16 +52,21 @@ class StagePass {
   virtual int accumulates() const = 0;
   virtual bool starts_at_weight() const = 0;
   virtual TensorValue evaluation_weight(TensorValue const& weight, TensorValue const* fields) const = 0;
+  /// The stage, if it is a monitor; and whether it counts the elements that it clips.
+  virtual Monitor const* monitor() const = 0;
+  virtual bool counts_clipped() const = 0;
 
   virtual void run(StageBlock<float> const& block) const = 0;
   virtual void run(StageBlock<double> const& block) const = 0;
   virtual void run(double const* numbers, Element<TensorValue>& at, TensorValue* fields) const = 0;
   virtual void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const = 0;
+  /// The same on whole tensors in a measured step.
+  virtual void count(double const* numbers, CountingElement<TensorValue>& at, TensorValue* fields) const = 0;
 };
 
 namespace detail {
 
-template <Stage S, class V>
+template <Stage S, class V, bool counting = false>
 void run_stage_on(StageBlock<typename V::Scalar> const& block) {
   using T = typename V::Scalar;
   constexpr auto field_count = static_cast<std::size_t>(Layout<S>::fields);
@@ -70,7 +76,8 @@ void run_stage_on(StageBlock<typename V::Scalar> const& block) {
   std::array<T*, field_count> fields;
   std::copy_n(block.fields, field_count, fields.begin());
   for (std::int64_t i = 0; i < block.size; i += V::lanes) {
-    Element<V> at;
+    std::conditional_t<counting, CountingElement<V>, Element<V>> at;
+    if constexpr (counting) at.clipped = V::load(block.clipped);
     at.weight = V::load(block.weight + i);
     at.gradient = V::load(block.gradient + i);
     at.direction = V::load(block.direction + i);
@@ -81,17 +88,27 @@ void run_stage_on(StageBlock<typename V::Scalar> const& block) {
     at.gradient.store(block.gradient + i);
     at.direction.store(block.direction + i);
     for (std::size_t k = 0; k < field_count; ++k) values[k].store(fields[k] + i);
+    if constexpr (counting) at.clipped.store(block.clipped);
   }
+}
+
+// The stage with or without a count of what it clips.
+template <Stage S, class V>
+void run_stage_counted(StageBlock<typename V::Scalar> const& block) {
+  if constexpr (counts_clipped<S>) {
+    if (block.clipped != nullptr) return run_stage_on<S, V, true>(block);
+  }
+  run_stage_on<S, V>(block);
 }
 
 template <Stage S, class T>
 [[gnu::noinline]] void run_stage_packed(StageBlock<T> const& block) {
-  run_stage_on<S, Pack<T>>(block);
+  run_stage_counted<S, Pack<T>>(block);
 }
 #ifdef LIERNE_WIDE_PACK
 template <Stage S>
 [[gnu::flatten, gnu::noinline, gnu::target("avx2")]] void run_stage_wide(StageBlock<float> const& block) {
-  run_stage_on<S, WidePack<float>>(block);
+  run_stage_counted<S, WidePack<float>>(block);
 }
 #endif
 
@@ -135,6 +152,8 @@ class StagePassOf final : public StagePass {
   TensorValue evaluation_weight(TensorValue const& weight, TensorValue const* fields) const override {
     return lierne::evaluation_weight(stage_, weight, fields);
   }
+  Monitor const* monitor() const override { return detail::find_monitor(stage_); }
+  bool counts_clipped() const override { return detail::counts_clipped<S> && !runs_on_whole_tensors<S>; }
 
   void run(StageBlock<float> const& block) const override {
     if constexpr (!runs_on_whole_tensors<S>) {
@@ -152,6 +171,13 @@ class StagePassOf final : public StagePass {
   }
   void run(double const* numbers, Element<TensorListValue>& at, TensorListValue* fields) const override {
     detail::run_stage_apart<S>(numbers, at, fields);
+  }
+  void count(double const* numbers, CountingElement<TensorValue>& at, TensorValue* fields) const override {
+    if constexpr (detail::counts_clipped<S>) {
+      detail::run_stage_apart<S>(numbers, at, fields);
+    } else {
+      run(numbers, at, fields);
+    }
   }
 
  private:

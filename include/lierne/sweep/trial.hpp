@@ -58,7 +58,8 @@ Trial trial(M model, AnyRule rule, Data& data) {
   return {std::make_unique<detail::TrainableModel<M>>(std::move(model)), std::move(rule), detail::trial_data(data)};
 }
 
-/// Runs a trial and writes what came of it into `row`: losses, or the step at which it diverged.
+/// Runs a trial and writes what came of it into `row`: losses, or the step at which it diverged, and what monitor, probes
+/// and experts' loads said last.
 /// Errors: those of `Trainer`, but not `NumericError`; `ArgumentError` where no text is held out.
 void run_trial(Trial trial, Options const& options, Row& row);
 
@@ -71,6 +72,9 @@ LIERNE_INLINE void run_trial(Trial trial, Options const& options, Row& row) {
   trainer.observe([&](StepMetrics const& metrics) {
     losses.push_back(metrics.loss);
     row.seconds += metrics.seconds;
+    for (auto const* said : {&metrics.optimizer, &metrics.model}) {
+      for (auto const& [key, value] : *said) row.measured[key] = value;
+    }
   });
   try {
     replay([&](Batches& batches) {
