@@ -3,7 +3,8 @@
 
 Writes OUT/<case>.f64.safetensors in the form of tests/golden/optim: p0/i, grad/i, mask/i, traj/i (weights after each call),
 lr/0, eval/i (weights to judge by after each call, in cases that have such), and in the metadata initial_lr and max_abs_param. tests/optim/peers.cpp replays each with our rule.
-Three tensors (matrices for the rules of matrices), 60 calls; gradients over four decades, some elements zero, tensor 1 without gradient in some calls (in the cases
+Cases of matrices are run in float32 too, and the metadata has how far that is from float64 (`float32_deviation`). Three tensors
+(matrices for the rules of matrices), 60 calls; gradients over four decades, some elements zero, tensor 1 without gradient in some calls (in the cases
 whose peer counts calls per parameter); a rate that warms up and falls.
 """
 import json
@@ -18,9 +19,15 @@ from safetensors.torch import save_file
 # pytorch-optimizer adds a constant 1e-15 to second moments under the root, which neither LaProp nor MARS has.
 po.base.optimizer.BaseOptimizer.apply_ams_bound.__defaults__ = (0.0,)
 
-# Its iterations in bf16 and its orthogonal factors in float32 run in float64 here. SOAP names torch.float32 for those alone.
+# Its iterations in bf16 and its orthogonal factors in float32 run in the weights' own format here. SOAP names torch.float32 for
+# those alone.
 orthogonalise = po.optimizer.utils.matrix.zero_power_via_newton_schulz_5
-po.optimizer.soap.torch = SimpleNamespace(**{**vars(torch), "float32": torch.float64})
+
+
+def run_in(dtype):
+    torch.set_default_dtype(dtype)  # NAdam keeps a product in the default format
+    po.optimizer.soap.torch = SimpleNamespace(**{**vars(torch), "float32": dtype})
+
 
 CALLS = 60
 SHAPES = ((7, 5), (33,), (1, 1))
@@ -29,7 +36,6 @@ NOT_FINITE = {3: float("inf"), 4: float("nan"), 20: float("-inf"), 41: float("na
 ABSENT = (0, 9, 10, 33)  # calls in which tensor 1 has no gradient
 
 torch.set_num_threads(1)
-torch.set_default_dtype(torch.float64)  # NAdam keeps a product in the default format
 
 
 def torch_case(make, rate, **settings):
@@ -78,7 +84,7 @@ class ScheduleFree:
 
 def muon_case(make, rate, norm_factor=1.0, **settings):
     def constructor(p):
-        orthogonalise.__defaults__ = (5, 1e-7, norm_factor, None, torch.float64)
+        orthogonalise.__defaults__ = (5, 1e-7, norm_factor, None, p[0].dtype)
         return make([{"params": p, "use_muon": True}], lr=rate, foreach=False, **settings)
 
     return constructor, rate, False, False, MATRICES
@@ -155,7 +161,23 @@ def rate_of(call, rate, constant):
     return rate * ((call + 1) / 5 if call < 5 else 1 - (call - 5) / (CALLS - 5))
 
 
+def float32_deviation(make, tensors, rates, largest):
+    """The largest distance of a run in float32 from the recorded one, as a share of the largest weight."""
+    run_in(torch.float32)
+    shapes = range(len(SHAPES))
+    weights = [torch.nn.Parameter(tensors[f"p0/{i}"].float()) for i in shapes]
+    optimizer, away = make(weights), 0.0
+    for call in range(CALLS):
+        optimizer.param_groups[0]["lr"] = rates[call]
+        for i, weight in enumerate(weights):
+            weight.grad = tensors[f"grad/{i}"][call].float() if tensors[f"mask/{i}"][call] else None
+        optimizer.step()
+        away = max([away] + [(w.detach().double() - tensors[f"traj/{i}"][call]).abs().max().item() for i, w in enumerate(weights)])
+    return away / max(1.0, largest)
+
+
 def record(name, out):
+    run_in(torch.float64)
     make, rate, all_present, constant, *shapes = CASES[name]
     shapes = shapes[0] if shapes else SHAPES
     generator = torch.Generator().manual_seed(20)
@@ -188,7 +210,10 @@ def record(name, out):
         for call, value in NOT_FINITE.items():
             tensors["grad/2"][call] = value
     largest = max(t.abs().max().item() for i in range(len(shapes)) for t in steps[i])
-    save_file(tensors, out / f"{name}.f64.safetensors", metadata={"initial_lr": json.dumps([rate]), "max_abs_param": repr(largest)})
+    metadata = {"initial_lr": json.dumps([rate]), "max_abs_param": repr(largest)}
+    if shapes is MATRICES or name.startswith("soap"):
+        metadata["float32_deviation"] = repr(float32_deviation(make, tensors, rates, largest))
+    save_file(tensors, out / f"{name}.f64.safetensors", metadata=metadata)
 
 
 class OnLossScale:

@@ -77,18 +77,26 @@ constexpr auto random_rule() {
   else return core;
 }
 
-/// The weights after eight calls, one of them without a gradient.
-inline std::vector<Tensor> weights_after(Optimizer& optimizer, Dtype dtype) {
+/// The weights after eight calls, one of them without a gradient. First weights and gradients are off by `nudge` of
+/// themselves, up or down by a fixed random pattern.
+inline std::vector<Tensor> weights_after(Optimizer& optimizer, Dtype dtype, double nudge = 0) {
   std::vector<Slot> slots;
+  auto const doubles = at::TensorOptions().dtype(float64);
+  unsigned drawn = 0;
+  auto const nudged = [&](Tensor const& exact) {
+    auto const off = at::empty(exact.sizes(), doubles);
+    for (std::int64_t i = 0; i < off.numel(); ++i) off.mutable_data_ptr<double>()[i] = draw(7, drawn++, 2) == 0 ? nudge : -nudge;
+    return exact * (1 + off);
+  };
   for (std::int64_t size : {1, 19, 40}) {
     auto const name = std::to_string(size);
-    slots.push_back({.name = name, .weight = at::linspace(-1, 1.2, size, at::TensorOptions().dtype(float64)).to(dtype)});
+    slots.push_back({.name = name, .weight = nudged(at::linspace(-1, 1.2, size, doubles)).to(dtype)});
   }
   for (int k = 0; k < 8; ++k) {
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (k == 3 && i == 1) continue;
-      auto const wave = at::arange(slots[i].weight.numel(), at::TensorOptions().dtype(float64)) * 0.37 + 1.1 * k;
-      slots[i].weight.mutable_grad() = (at::sin(wave) * std::pow(10.0, (k % 4) - 2)).to(dtype);
+      auto const wave = at::arange(slots[i].weight.numel(), doubles) * 0.37 + 1.1 * k;
+      slots[i].weight.mutable_grad() = nudged(at::sin(wave) * std::pow(10.0, (k % 4) - 2)).to(dtype);
     }
     optimizer.step(slots, {.step = k});
   }
@@ -97,13 +105,14 @@ inline std::vector<Tensor> weights_after(Optimizer& optimizer, Dtype dtype) {
   return weights;
 }
 
-void compare_paths(std::string const& name, std::unique_ptr<Optimizer> const (&exact)[3], std::unique_ptr<Optimizer> const (&rounded)[2]);
+void compare_paths(std::string const& name, std::unique_ptr<Optimizer> const (&exact)[3],
+                   std::unique_ptr<Optimizer> const (&rounded)[2], Optimizer& nudged);
 
 template <unsigned seed>
 void compare_paths() {
   auto const rule = random_rule<seed>();
   compare_paths(name(rule), {bind(rule, Path::fused), bind(rule, Path::foreach), bind(rule, Path::loop)},
-                {bind(rule, Path::fused), bind(rule, Path::foreach)});
+                {bind(rule, Path::fused), bind(rule, Path::foreach)}, *bind(rule, Path::loop));
 }
 
 /// Compositions [first, first + count).
