@@ -5,8 +5,8 @@
 
 Cases are RULE/SIZE/threads, clip/RULE/SIZE/threads (gradient norm, clipping, step) and phase/RULE/SIZE/threads (the same,
 measured by the monitor in every step); peers are the forms of `peers/optim.py`, torch.compile on large tensors only (it would compile for many minutes on hundreds of tensors). Both programs
-stay and step in turn, twice each turn, of which the second step counts: in the first the threads of the program before may
-still be waiting awake. Medians. A line also says the bytes that a step moves for each parameter (weight and gradient read,
+stay and step in turn, a tenth of a second each turn, of which the median counts: a processor that has just been idle, or has the
+other's threads still waiting awake, takes half as long again for a step or two. Medians of the turns. A line also says the bytes that a step moves for each parameter (weight and gradient read,
 weight written, each field read and written) and their rate as a share of the rate at which this machine copies in place
 (x *= 1, read and written; a copy elsewhere also reads what it overwrites, and is slower).
 """
@@ -33,10 +33,19 @@ class Ours:
 
     def step(self, rule: str, size: str, threads: int) -> tuple[float, float]:
         count, shape = SIZES[size]
-        for _ in range(2):
-            print(rule, count, "x".join(map(str, shape)), threads, file=self.process.stdin, flush=True)
-            seconds, state = self.process.stdout.readline().split()
+        print(rule, count, "x".join(map(str, shape)), threads, file=self.process.stdin, flush=True)
+        seconds, state = self.process.stdout.readline().split()
         return float(seconds), float(state)
+
+
+def median_step(step) -> float:
+    times = []
+    step()
+    while len(times) < 2 or sum(times) < 0.1:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return statistics.median_high(times)
 
 
 def copy_rate(threads: int) -> float:
@@ -91,10 +100,7 @@ def main() -> None:
                     seconds, state = ours.step(name, size, threads)
                     our_times.append(seconds)
                     for form, step in steps.items():
-                        step()
-                        start = time.perf_counter()
-                        step()
-                        times[form].append(time.perf_counter() - start)
+                        times[form].append(median_step(step))
                 mine = statistics.median(our_times)
                 parameters = count
                 for extent in shape:
