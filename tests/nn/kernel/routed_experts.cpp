@@ -2,6 +2,8 @@
 #include "lierne/nn/kernel/routed_experts.hpp"
 
 #include "against.hpp"
+#include "lierne/nn/recompute.hpp"
+#include "lierne/tensor/counted_memory.hpp"
 
 using namespace lierne;
 using namespace lierne::testing;
@@ -52,14 +54,36 @@ Operation token_by_token(Tensor const& choices, bool before) {
 Operation fused(Tensor const& choices, bool before) {
   return [=](std::vector<Tensor> const& a) {
     auto const scores = a[2].scalar_type() == bfloat16 ? a[2].to(float32) : a[2];
-    return kernel::routed_experts(a[0], a[1], scores, choices, {a[3], a[4], a[5]}, before);
+    return kernel::routed_experts(a[0], a[1], scores, choices, {a[3], a[4], a[5]}, {.before = before});
   };
 }
 Operation by_groups(Tensor const& choices, bool before, bool aligned) {
   return [=](std::vector<Tensor> const& a) {
     auto const scores = a[2].scalar_type() == bfloat16 ? a[2].to(float32) : a[2];
-    return kernel::detail::routed_experts_by_groups(a[0], a[1], scores, choices, {a[3], a[4], a[5]}, before, aligned);
+    return kernel::detail::routed_experts_by_groups(a[0], a[1], scores, choices, {a[3], a[4], a[5]}, {.before = before}, aligned);
   };
+}
+
+/// The same, with cheap values that go and come back.
+Operation by_groups_again(Tensor const& choices, bool before, bool aligned) {
+  return [=](std::vector<Tensor> const& a) {
+    auto const scores = a[2].scalar_type() == bfloat16 ? a[2].to(float32) : a[2];
+    Recomputed recomputed;
+    Sequence const sequence{.recomputed = &recomputed};
+    auto const make_cheap = [&](TensorList const& sources, std::function<Tensor()> make) {
+      return recomputable(sequence, sources, std::move(make));
+    };
+    return recomputed.finish(kernel::detail::routed_experts_by_groups(
+        a[0], a[1], scores, choices, {a[3], a[4], a[5]}, {.before = before, .make_cheap = make_cheap}, aligned));
+  };
+}
+
+/// Bytes that live between forward and backward pass.
+std::int64_t kept(Operation const& operation, std::vector<Tensor> arguments, Dtype dtype) {
+  for (auto& a : arguments) a = a.to(dtype).requires_grad_();
+  CountedMemory memory;
+  auto const value = operation(arguments);
+  return memory.live() - static_cast<std::int64_t>(value.nbytes());
 }
 
 }  // namespace
@@ -88,6 +112,26 @@ TEST_CASE("the ways by groups equal the same loop") {
     auto const found = value_and_gradients(fused(to, before), arguments(sizes), upstream(sizes), float64);
     auto const exact = value_and_gradients(token_by_token(to, before), arguments(sizes), upstream(sizes), float64);
     for (std::size_t i = 0; i < exact.size(); ++i) CHECK(relative_error(found[i], exact[i]) <= 1e-14);
+  }
+}
+
+TEST_CASE("rows and activations that are not kept come back: the same bits from less memory") {
+  Sizes const sizes{160, 2, 5, 32, 48};
+  auto const to = choices(sizes, 5);
+  for (bool before : {true, false}) {
+    for (bool aligned : {false, true}) {
+      for (auto dtype : {float32, bfloat16, float64}) {
+        if (aligned && dtype == float64) continue;
+        CAPTURE(before);
+        CAPTURE(aligned);
+        auto const plain = value_and_gradients(by_groups(to, before, aligned), arguments(sizes), upstream(sizes), dtype);
+        auto const again = value_and_gradients(by_groups_again(to, before, aligned), arguments(sizes), upstream(sizes), dtype);
+        for (std::size_t i = 0; i < plain.size(); ++i) CHECK(again[i].equal(plain[i]));
+        auto const all = kept(by_groups(to, before, aligned), arguments(sizes), dtype),
+                   some = kept(by_groups_again(to, before, aligned), arguments(sizes), dtype);
+        CHECK(static_cast<double>(some) <= 0.75 * static_cast<double>(all));
+      }
+    }
   }
 }
 
@@ -142,7 +186,7 @@ TEST_CASE("shapes that do not fit are named") {
   Sizes const sizes{5, 1, 2, 8, 12};
   auto const a = arguments(sizes);
   CHECK_THROWS_WITH_AS(
-      kernel::routed_experts(a[0], a[1], a[2], choices(sizes, 2), {a[3], a[3], a[5]}, true),
+      kernel::routed_experts(a[0], a[1], a[2], choices(sizes, 2), {a[3], a[3], a[5]}, {}),
       "routed_experts: expected x and base [T, D], scores and choices [T, K], w1 and w3 [E, F, D], w2 [E, D, F], found "
       "[5, 8], [5, 8], [5, 1], [5, 1], [2, 12, 8], [2, 12, 8], [2, 12, 8]",
       ShapeError);
