@@ -364,6 +364,7 @@ TEST_CASE("of routed experts the selective policy keeps products alone") {
     CHECK(static_cast<double>(some) <= bound * static_cast<double>(none));
   };
   check.operator()<Float64>(0.8);
+  check.operator()<Fp8>(0.85);
   // Blocks of rows on a CPU keep gates and ups alone under every policy; in bfloat16 the router's input is one more value.
   check.operator()<BFloat16>(0.97);
   check.operator()<Float32>(1);

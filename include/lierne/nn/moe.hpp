@@ -63,7 +63,8 @@ Experts make_experts(Moe const& spec, int width, Initial const& inward, Initial 
 }  // namespace detail
 
 /// The layer of `Moe`. Shapes: x [B, L, D] → [B, L, D]. Counts its tokens in passes whose sequence says so.
-/// Numerics: router, scores and the sum over experts in the master dtype, experts in the compute dtype.
+/// Numerics: router, scores and the sum over experts in the master dtype, experts in the compute dtype, or in eight bits
+/// where their weights' `product` says so.
 template <auto block>
 struct MoeLayer {
   static constexpr Moe spec = block.channel;
@@ -132,7 +133,7 @@ namespace detail {
 LIERNE_INLINE Experts make_experts(Moe const& spec, int width, Initial const& inward, Initial const& outward) {
   std::int64_t const hidden = spec.hidden_size(width);
   auto const weight = [&](std::int64_t out, std::int64_t in, Initial const& initial) {
-    return Parameter{.shape = {spec.experts, out, in}, .initial = initial};
+    return Parameter{.shape = {spec.experts, out, in}, .initial = initial, .product = Product::plain};
   };
   return {.w1 = weight(hidden, width, inward), .w2 = weight(width, hidden, outward), .w3 = weight(hidden, width, outward)};
 }
@@ -150,9 +151,14 @@ LIERNE_INLINE Tensor mix_experts(Tensor const& x, Tensor const& base, Router con
   auto const make_cheap = [&](TensorList const& sources, std::function<Tensor()> make) {
     return recomputable(sequence, sources, std::move(make));
   };
+  auto const in_fp8 = [](Parameter const& weight) { return weight.product == Product::fp8; };
   return kernel::routed_experts(x, base.defined() ? base : at::zeros_like(x), routing.scores, routing.choices,
                                 {experts.w1(), experts.w2(), experts.w3()},
-                                {.before = spec.score_before_experts, .make_cheap = make_cheap});
+                                {.before = spec.score_before_experts,
+                                 .w1_in_fp8 = in_fp8(experts.w1),
+                                 .w2_in_fp8 = in_fp8(experts.w2),
+                                 .w3_in_fp8 = in_fp8(experts.w3),
+                                 .make_cheap = make_cheap});
 }
 
 }  // namespace detail
