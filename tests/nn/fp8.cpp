@@ -119,6 +119,10 @@ constexpr Decoder spec{.layers = 2,
                        .channel = SwiGlu{.hidden = 48},
                        .precision = Fp8{}};
 
+/// A mixture in the second layer, whose choices no rounding moves.
+constexpr auto sparse = with(
+    spec, every<2>(Moe{.experts = 4, .top_k = 2, .forced_balance = true, .hidden = 48}, SwiGlu{.hidden = 48}));
+
 template <auto spec>
 std::map<std::string, Product> products() {
   Model<spec> model;
@@ -166,6 +170,39 @@ TEST_CASE("a record's precision reaches the layers that it means") {
   for (auto const& [name, product] : products<with(spec, BFloat16{})>()) CHECK((product != Product::fp8));
 }
 
+TEST_CASE("routed experts are layers too, each of their weights by its own name") {
+  auto const of = [](auto const& all) {
+    std::vector<Product> found;
+    for (auto const* name : {"experts.w1", "experts.w2", "experts.w3", "router.gate.weight", "shared_experts.w2.weight"}) {
+      found.push_back(all.at(std::string("layers.1.moe.") + name));
+    }
+    return found;
+  };
+  constexpr auto fp8 = Product::fp8, plain = Product::plain;
+  CHECK((of(products<sparse>()) == std::vector{fp8, fp8, fp8, plain, fp8}));
+  CHECK((of(products<with(sparse, Fp8{.excluded = names("experts")})>()) == std::vector{plain, plain, plain, plain, fp8}));
+  CHECK((of(products<with(sparse, Fp8{.excluded = names("experts.w2")})>()) == std::vector{fp8, plain, fp8, plain, fp8}));
+  CHECK((of(products<with(sparse, Fp8{.excluded = names("w2")})>()) == std::vector{fp8, plain, fp8, plain, plain}));
+  CHECK((of(products<with(sparse, Fp8{.excluded = names("moe")})>()) == std::vector{plain, plain, plain, plain, plain}));
+}
+
+TEST_CASE("a mixture's products are those in eight bits, and only those that are named") {
+  auto const tokens = at::arange(24).remainder(48).view({2, 12}), labels = (tokens + 7).remainder(48);
+  auto const logits = [&]<auto policy>() {
+    Model<policy> model;
+    model.init({.seed = 3});
+    auto const result = model.forward(tokens).detach();
+    backward(model.loss(tokens, labels, 24));
+    for (auto* p : model.parameters()) CHECK(p->owned.grad().isfinite().all().template item<bool>());
+    return result;
+  };
+  auto const all = logits.operator()<sparse>(), without = logits.operator()<with(sparse, BFloat16{})>();
+  auto const rest = logits.operator()<with(sparse, Fp8{.excluded = names("output", "experts")})>();
+  CHECK_FALSE(all.equal(rest));
+  CHECK(golden::relative(all, without) <= 0.1);
+  CHECK(golden::relative(rest, without) <= 0.1);
+}
+
 TEST_CASE("the output in eight bits, tied and not, alone and in the loss") {
   auto const tokens = at::arange(24).remainder(48).view({2, 12}), labels = (tokens + 7).remainder(48);
   auto const check = [&]<auto with_output>() {
@@ -205,13 +242,17 @@ TEST_CASE("recomputed blocks have the same gradients in eight bits") {
     for (auto* p : model.parameters()) all.push_back(p->owned.grad());
     return all;
   };
-  auto const expected = gradients.operator()<spec>();
-  auto const whole = gradients.operator()<with(spec, RecomputeBlock{})>();
-  auto const selective = gradients.operator()<with(spec, RecomputeSelective{})>();
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    CHECK(whole[i].equal(expected[i]));
-    CHECK(selective[i].equal(expected[i]));
-  }
+  auto const check = [&]<auto policy>() {
+    auto const expected = gradients.template operator()<policy>();
+    auto const whole = gradients.template operator()<with(policy, RecomputeBlock{})>();
+    auto const selective = gradients.template operator()<with(policy, RecomputeSelective{})>();
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      CHECK(whole[i].equal(expected[i]));
+      CHECK(selective[i].equal(expected[i]));
+    }
+  };
+  SUBCASE("dense") { check.operator()<spec>(); }
+  SUBCASE("with experts") { check.operator()<sparse>(); }
 }
 
 TEST_CASE("a name of no layer, and sizes that eight bits do not take") {
@@ -230,6 +271,9 @@ TEST_CASE("a name of no layer, and sizes that eight bits do not take") {
   use_fp8(module, names("first"));
   Model<with(spec, SwiGlu{.hidden = 40})> model;
   CHECK_THROWS_WITH_AS(model.init(), doctest::Contains("Fp8: layers.0.feed_forward.w1: expected"), ShapeError);
+  Model<with(spec, every<2>(Moe{.experts = 4, .hidden = 40}, SwiGlu{.hidden = 48}))> experts;
+  CHECK_THROWS_WITH_AS(experts.init(), doctest::Contains("Fp8: layers.1.moe.experts.w1: expected sizes on one rank that are "
+                                                         "multiples of 16, found [40, 32]"), ShapeError);
   Model<with(spec, Fp8{.excluded = names("feed_forward.w9")})> other;
   CHECK_THROWS_WITH_AS(other.init(), doctest::Contains("excluded names 'feed_forward.w9'"), ArgumentError);
 }

@@ -19,6 +19,9 @@ constexpr Decoder spec{.layers = 3,
                        .channel = SwiGlu{.hidden = 96},
                        .precision = Fp8{}};
 
+/// Experts whose choices hang on no rank's place in the batch: each token goes to all of them.
+constexpr auto sparse = with(spec, every<3>(Moe{.experts = 2, .top_k = 2, .hidden = 48}, SwiGlu{.hidden = 96}));
+
 struct Batch {
   Tensor tokens, labels;
 };
@@ -51,18 +54,18 @@ double error(std::map<std::string, Tensor> const& found, std::map<std::string, T
   return std::sqrt(wrong / whole);
 }
 
-template <Plan plan>
+template <Plan plan, auto policy = spec>
 void errors_are_those_of_one_process() {
   Mesh const mesh = join(plan, Launch::from_environment());
-  auto const exact = gradients<with(spec, Float64{}), Plan{}>(Mesh{});
-  auto const alone = gradients<spec, Plan{}>(Mesh{});
+  auto const exact = gradients<with(policy, Float64{}), Plan{}>(Mesh{});
+  auto const alone = gradients<policy, Plan{}>(Mesh{});
   std::map<std::string, Tensor> part;
-  Model<spec, plan> model;
+  Model<policy, plan> model;
   model.walk([&](std::string const& name, Parameter& p) {
     p.name = name;
     part[name] = lierne::detail::narrow_to(exact.at(name), lierne::detail::owned_box(p, mesh));
   });
-  auto const ours = error(gradients<spec, plan>(mesh), part), one = error(alone, exact);
+  auto const ours = error(gradients<policy, plan>(mesh), part), one = error(alone, exact);
   MESSAGE("error ", ours, ", of one process ", one);
   CHECK(one >= 0.01);  // it is eight bits that are measured
   CHECK(ours <= 1.25 * one);
@@ -71,6 +74,9 @@ void errors_are_those_of_one_process() {
 }  // namespace
 
 TEST_CASE("rank: fp8 under fsdp 2" * doctest::skip()) { errors_are_those_of_one_process<Plan{.shard = 2}>(); }
+TEST_CASE("rank: fp8 experts under fsdp 2" * doctest::skip()) {
+  errors_are_those_of_one_process<Plan{.shard = 2}, sparse>();
+}
 TEST_CASE("rank: fp8 under tensor 2" * doctest::skip()) { errors_are_those_of_one_process<Plan{.tensor = 2}>(); }
 TEST_CASE("rank: fp8 sizes on a rank" * doctest::skip()) {
   Mesh const mesh = join(Plan{.tensor = 2}, Launch::from_environment());
@@ -81,6 +87,7 @@ TEST_CASE("rank: fp8 sizes on a rank" * doctest::skip()) {
 
 TEST_CASE("fp8 under a plan errs no more than alone") {
   SUBCASE("fsdp") { processes::run("rank: fp8 under fsdp 2", 2); }
+  SUBCASE("experts") { processes::run("rank: fp8 experts under fsdp 2", 2); }
   SUBCASE("tensor") { processes::run("rank: fp8 under tensor 2", 2); }
 }
 

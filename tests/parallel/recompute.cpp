@@ -20,6 +20,7 @@ constexpr Decoder plain{.layers = 4,
                         .channel = SwiGlu{.hidden = 24},
                         .precision = Float64{}};
 constexpr auto recomputed = with(plain, every<4>(NoRecompute{}, every<2>(RecomputeSelective{}, RecomputeBlock{})));
+constexpr auto experts = with(plain, every<2>(Moe{.experts = 4, .top_k = 2, .hidden = 12}, SwiGlu{.hidden = 24}));
 
 struct Batch {
   Tensor tokens, labels;
@@ -75,13 +76,13 @@ std::map<std::string, Tensor> gradients(Mesh const& mesh) {
   return all;
 }
 
-template <Plan plan>
+template <Plan plan, auto kept = plain, auto again = recomputed>
 void equals_the_plain_model() {
   Mesh const mesh = join(plan, Launch::from_environment());
-  auto const expected = gradients<plain, plan>(mesh);
-  auto const found = gradients<recomputed, plan>(mesh);
-  auto const alone = gradients<plain, Plan{}>(Mesh{});
-  Model<plain, plan> model;
+  auto const expected = gradients<kept, plan>(mesh);
+  auto const found = gradients<again, plan>(mesh);
+  auto const alone = gradients<kept, Plan{}>(Mesh{});
+  Model<kept, plan> model;
   model.walk([&](std::string const& name, Parameter& p) {
     CAPTURE(name);
     CHECK(found.at(name).equal(expected.at(name)));
@@ -117,11 +118,15 @@ TEST_CASE("rank: recompute under tensor 2" * doctest::skip()) { equals_the_plain
 TEST_CASE("rank: recompute under fsdp 2 tensor 2" * doctest::skip()) {
   equals_the_plain_model<Plan{.shard = 2, .tensor = 2}>();
 }
+TEST_CASE("rank: recompute experts under fsdp 2" * doctest::skip()) {
+  equals_the_plain_model<Plan{.shard = 2}, experts, with(experts, RecomputeSelective{})>();
+}
 TEST_CASE("rank: recompute and evaluation" * doctest::skip()) { evaluates_between_steps<recomputed>(); }
 
 TEST_CASE("recomputed blocks have the gradients of plain ones under every plan") {
   SUBCASE("fsdp") { processes::run("rank: recompute under fsdp 2", 2); }
   SUBCASE("tensor") { processes::run("rank: recompute under tensor 2", 2); }
+  SUBCASE("experts") { processes::run("rank: recompute experts under fsdp 2", 2); }
   SUBCASE("both") { processes::run("rank: recompute under fsdp 2 tensor 2", 4); }
 }
 

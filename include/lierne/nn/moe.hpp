@@ -54,7 +54,7 @@ struct SharedExperts {
 namespace detail {
 
 /// What a mixture computes on tokens [T, D] that is no template: routing, counting and the experts. `base` is what the
-/// experts' results are added to.
+/// experts' results are added to. Where the sequence notes what is recomputed, rows and activations are.
 Tensor mix_experts(Tensor const& x, Tensor const& base, Router const& router, Experts const& experts, Tensor const& bias,
                    Tensor const& counts, Moe const& spec, Sequence const& sequence);
 
@@ -63,7 +63,8 @@ Experts make_experts(Moe const& spec, int width, Initial const& inward, Initial 
 }  // namespace detail
 
 /// The layer of `Moe`. Shapes: x [B, L, D] → [B, L, D]. Counts its tokens in passes whose sequence says so.
-/// Numerics: router, scores and the sum over experts in the master dtype, experts in the compute dtype.
+/// Numerics: router, scores and the sum over experts in the master dtype, experts in the compute dtype, or in eight bits
+/// where their weights' `product` says so.
 template <auto block>
 struct MoeLayer {
   static constexpr Moe spec = block.channel;
@@ -100,14 +101,12 @@ struct MoeLayer {
 
   Tensor operator()(Tensor const& x_BLD, Sequence const& sequence) const {
     auto const x_TD = x_BLD.flatten(0, 1);
+    auto noting = sequence;
+    if constexpr (!block.recompute.activations) noting.recomputed = nullptr;
     Tensor base, bias;
-    if constexpr (shares && block.recompute.activations) {
-      base = shared_experts(x_TD, sequence);
-    } else if constexpr (shares) {
-      base = shared_experts(x_TD);
-    }
+    if constexpr (shares) base = shared_experts(x_TD, noting);
     if constexpr (balances) bias = expert_bias.value;
-    return detail::mix_experts(x_TD, base, router, experts, bias, tokens_per_expert.value, spec, sequence).view_as(x_BLD);
+    return detail::mix_experts(x_TD, base, router, experts, bias, tokens_per_expert.value, spec, noting).view_as(x_BLD);
   }
 
   /// What `update_expert_bias` works on.
@@ -134,7 +133,7 @@ namespace detail {
 LIERNE_INLINE Experts make_experts(Moe const& spec, int width, Initial const& inward, Initial const& outward) {
   std::int64_t const hidden = spec.hidden_size(width);
   auto const weight = [&](std::int64_t out, std::int64_t in, Initial const& initial) {
-    return Parameter{.shape = {spec.experts, out, in}, .initial = initial};
+    return Parameter{.shape = {spec.experts, out, in}, .initial = initial, .product = Product::plain};
   };
   return {.w1 = weight(hidden, width, inward), .w2 = weight(width, hidden, outward), .w3 = weight(hidden, width, outward)};
 }
@@ -142,14 +141,24 @@ LIERNE_INLINE Experts make_experts(Moe const& spec, int width, Initial const& in
 LIERNE_INLINE Tensor mix_experts(Tensor const& x, Tensor const& base, Router const& router, Experts const& experts,
                                  Tensor const& bias, Tensor const& counts, Moe const& spec, Sequence const& sequence) {
   auto const& gate = router.gate.weight();
-  auto const routing = route(at::linear(x.to(gate.scalar_type()), gate), bias, spec, sequence.token_weight);
+  auto const wide = recomputable(sequence, {x}, [x, type = gate.scalar_type()] { return x.to(type); });
+  auto const routing = route(at::linear(wide, gate), bias, spec, sequence.token_weight);
   if (sequence.counts) {
     check(counts.defined(), "moe: counts tokens before init (call model.init(...) first)");
     NoGrad const guard;
     Tensor(counts).add_(kernel::expert_counts(routing.choices, spec.experts));
   }
+  auto const make_cheap = [&](TensorList const& sources, std::function<Tensor()> make) {
+    return recomputable(sequence, sources, std::move(make));
+  };
+  auto const in_fp8 = [](Parameter const& weight) { return weight.product == Product::fp8; };
   return kernel::routed_experts(x, base.defined() ? base : at::zeros_like(x), routing.scores, routing.choices,
-                                {experts.w1(), experts.w2(), experts.w3()}, spec.score_before_experts);
+                                {experts.w1(), experts.w2(), experts.w3()},
+                                {.before = spec.score_before_experts,
+                                 .w1_in_fp8 = in_fp8(experts.w1),
+                                 .w2_in_fp8 = in_fp8(experts.w2),
+                                 .w3_in_fp8 = in_fp8(experts.w3),
+                                 .make_cheap = make_cheap});
 }
 
 }  // namespace detail

@@ -54,6 +54,10 @@ Tensor recomputable(Sequence const& sequence, Make const& make, Sources const&..
   return value;
 }
 
+/// `make()`, a value of `sources`, made again in the backward pass where the sequence notes what is: for values that an
+/// untyped part of a layer makes. The layer clears `sequence.recomputed` where its block's policy keeps them.
+Tensor recomputable(Sequence const& sequence, TensorList const& sources, std::function<Tensor()> make);
+
 /// Runs a block and keeps nothing but its input; the backward pass runs it `again` from that and the weights, with
 /// gradients, and goes back through this second run. `first` is the first run. `again` may outlive everything else of
 /// the model. Shapes: the output is whatever `first` returns. Numerics: gradients are those of the plain run, bit for
@@ -157,6 +161,12 @@ LIERNE_INLINE Tensor Recomputed::finish(Tensor const& output) {
   if (values_->all.empty()) return output;
   for (auto const& value : values_->all) free_storage(value.tensor);
   return detail::RefillFunction::apply(output, [values = values_] { values->refill(); });
+}
+
+LIERNE_INLINE Tensor recomputable(Sequence const& sequence, TensorList const& sources, std::function<Tensor()> make) {
+  auto value = make();
+  if (sequence.recomputed != nullptr) sequence.recomputed->note(value, sources, std::move(make));
+  return value;
 }
 
 LIERNE_INLINE Tensor run_and_recompute(Tensor const& h, TensorList const& weights, FunctionRef<Tensor()> first,

@@ -38,8 +38,9 @@ using Float64 = Precision<Float::float64, Float::float64>;
 /// float32 master weights, bfloat16 products.
 using BFloat16 = Precision<Float::float32, Float::bfloat16>;
 
-/// `BFloat16`, with the products of linear layers in eight bits: activations and weights in e4m3, gradients in e5m2,
-/// each tensor with one scale of its own, found anew each time from its largest magnitude.
+/// `BFloat16`, with the products of linear layers and of routed experts in eight bits: activations and weights in e4m3,
+/// gradients in e5m2, each tensor with one scale of its own, found anew each time from its largest magnitude; of experts
+/// each one's weights and tokens.
 /// Errors (at `init`): a name in `excluded` that is no linear layer's; a layer whose sizes are no multiples of 16.
 /// Source: Micikevicius et al. 2022, arXiv:2209.05433; torchao's tensorwise recipe.
 /// Example: `Fp8{.excluded = names("output", "layers.0", "feed_forward.w2")}`.
@@ -48,7 +49,7 @@ struct Fp8 {
   static constexpr Float master = Float::float32;
   static constexpr Float compute = Float::bfloat16;
 
-  ModuleNames excluded = names("output");  ///< linear layers that stay in bfloat16
+  ModuleNames excluded = names("output");  ///< layers that stay in bfloat16; `experts`: the routed ones
 
   /// Example: `fp8 but output`.
   std::string name() const {

@@ -45,9 +45,9 @@ enum class ReadAs {
   master    ///< the master dtype: weights of norms
 };
 
-/// How a linear layer computes the product with a parameter.
+/// How a linear layer, or a mixture of experts, computes the product with a parameter.
 enum class Product {
-  none,   ///< it is no linear layer's weight
+  none,   ///< it is no such layer's weight
   plain,  ///< in the dtype that forward reads it in
   fp8     ///< its factors rounded to eight bits; see kernel::fp8_linear
 };
@@ -68,7 +68,7 @@ struct Parameter {
   int tensor_dim = whole;               ///< the dimension that the tensor axis cuts; `whole`: replicated
   ReadAs read_as = ReadAs::compute;
   Kind kind = Kind::by_shape;           ///< what groups of the optimizer go by
-  Product product = Product::none;      ///< of a linear layer's weight
+  Product product = Product::none;      ///< of the weight of a linear layer or of experts
   std::string name{};                   ///< fully qualified, set by init
   Box box{};                            ///< of the owned part in the global shape, set by init
   Tensor owned{};

@@ -31,6 +31,27 @@ Tensor grouped_product(Tensor const& x, Tensor const& weight, Tensor const& ends
 
 #if LIERNE_BODIES
 
+namespace detail {
+
+/// product(rows, weight) for each group, one behind the other, and zeros behind the last end.
+template <class Product>
+Tensor product_by_group(Tensor const& x, Tensor const& weight, Tensor const& ends, Product const& product) {
+  auto const host = ends.cpu();
+  auto const* end = host.const_data_ptr<std::int32_t>();
+  // Unbound, not selected: the gradient of a selection is a whole tensor of zeros for each group.
+  auto const weights = weight.unbind(0);
+  std::vector<Tensor> parts;
+  std::int64_t begin = 0;
+  for (std::size_t e = 0; e < weights.size(); ++e) {
+    parts.push_back(product(x.narrow(0, begin, end[e] - begin), weights[e]));
+    begin = end[e];
+  }
+  if (begin < x.size(0)) parts.push_back(at::zeros({x.size(0) - begin, weight.size(1)}, x.options()));
+  return at::cat(parts);
+}
+
+}  // namespace detail
+
 LIERNE_INLINE bool suits_grouped_mm(Tensor const& x, Tensor const& weight) {
   auto const bytes = [&](std::int64_t columns) { return columns * static_cast<std::int64_t>(x.element_size()); };
   return (x.scalar_type() == float32 || x.scalar_type() == bfloat16) && bytes(weight.size(1)) % 16 == 0 &&
@@ -44,18 +65,7 @@ LIERNE_INLINE Tensor grouped_product(Tensor const& x, Tensor const& weight, Tens
                     to_string(x.sizes()), " of ", at::toString(x.scalar_type()), ", ", to_string(weight.sizes()), " of ",
                     at::toString(weight.scalar_type()), " and ", to_string(ends.sizes()));
   if (aligned && suits_grouped_mm(x, weight)) return at::_grouped_mm(x, weight.transpose(1, 2), ends);
-  auto const host = ends.cpu();
-  auto const* end = host.const_data_ptr<std::int32_t>();
-  // Unbound, not selected: the gradient of a selection is a whole tensor of zeros for each group.
-  auto const weights = weight.unbind(0);
-  std::vector<Tensor> parts;
-  std::int64_t begin = 0;
-  for (std::size_t e = 0; e < weights.size(); ++e) {
-    parts.push_back(kernel::linear(x.narrow(0, begin, end[e] - begin), weights[e]));
-    begin = end[e];
-  }
-  if (begin < x.size(0)) parts.push_back(at::zeros({x.size(0) - begin, weight.size(1)}, x.options()));
-  return at::cat(parts);
+  return detail::product_by_group(x, weight, ends, kernel::linear);
 }
 
 #endif

@@ -2,13 +2,18 @@
 // The experts of a mixture: rows gathered by expert, SwiGLU with each expert's weights, and the sum back into tokens.
 #pragma once
 
+#include <functional>
+
 #include "lierne/core/compiled.hpp"
+#include "lierne/tensor/autograd.hpp"
+#include "lierne/tensor/function_ref.hpp"
 #include "lierne/tensor/tensor.hpp"
 
 #if LIERNE_BODIES
 #include "lierne/core/error.hpp"
 #include "lierne/nn/kernel/dispatch.hpp"
 #include "lierne/nn/kernel/expert_rows.hpp"
+#include "lierne/nn/kernel/fp8_grouped_product.hpp"
 #include "lierne/nn/kernel/grouped_product.hpp"
 #include "lierne/nn/kernel/swiglu.hpp"
 #include "lierne/tensor/function.hpp"
@@ -24,14 +29,28 @@ struct ExpertWeights {
   Tensor w1, w2, w3;
 };
 
+/// Makes, by `make`, a value of `sources` that only backward passes hear of later and that costs little: whoever gives
+/// one may free the value's memory meanwhile, and make it again.
+using MakeCheap = FunctionRef<Tensor(TensorList const& sources, std::function<Tensor()> make)>;
+
+/// How experts work.
+struct ExpertSettings {
+  bool before = true;              ///< scores weigh what experts read; otherwise what they return
+  bool w1_in_fp8 = false;          ///< the product in eight bits; see `fp8_grouped_product`
+  bool w2_in_fp8 = false;
+  bool w3_in_fp8 = false;
+  MakeCheap make_cheap = nullptr;  ///< null: what a backward pass reads is kept
+};
+
 /// y_t = base_t + Σ_k expert_e(g x_t), or Σ_k g expert_e(x_t) without `before`, with e = choices[t, k], g = scores[t, k]
 /// and expert_e(x) = w2_e (silu(w1_e x) ⊙ w3_e x).
 /// Shapes: x and base [T, D] of one dtype, scores [T, K] in float32 (float64), choices [T, K] of int64 → [T, D].
 /// Errors: `ShapeError`. Numerics: products in x's dtype (see `linear` for bfloat16), scores and sums over k in theirs,
 /// one rounding of the result; the same bits from run to run, as the sums over k and over rows have one order.
-/// On a CPU by blocks of an expert's rows, on others through `grouped_product`.
+/// On a CPU by blocks of an expert's rows, which keep nothing cheap; on others, in float64 and in eight bits through
+/// `grouped_product` and `fp8_grouped_product`, where gathered rows and activations are cheap values.
 Tensor routed_experts(Tensor const& x, Tensor const& base, Tensor const& scores, Tensor const& choices,
-                      ExpertWeights const& weights, bool before);
+                      ExpertWeights const& weights, ExpertSettings const& settings);
 
 #if LIERNE_BODIES
 
@@ -58,25 +77,43 @@ struct MoveRows : Function<MoveRows> {
 
 /// The same through ATen's operators, on any device and in any dtype.
 inline Tensor routed_experts_by_groups(Tensor const& x, Tensor const& base, Tensor const& scores, Tensor const& choices,
-                                       ExpertWeights const& weights, bool before, bool aligned) {
+                                       ExpertWeights const& weights, ExpertSettings const& settings, bool aligned) {
   auto const& [w1, w2, w3] = weights;
   auto const to = dispatch(choices, w1.size(0), aligned ? grouped_rows : 1);
-  auto const scale = scores.unsqueeze(-1);
-  auto slots = x.unsqueeze(1);
-  slots = before ? (slots.to(scores.scalar_type()) * scale).to(x.scalar_type()) : slots.expand({-1, choices.size(1), -1});
-  auto const rows = MoveRows::apply(slots.flatten(0, 1), to.slot_of_row, to.row_of_slot, true);
-  auto const hidden = swiglu(grouped_product(rows, w1, to.ends, aligned), grouped_product(rows, w3, to.ends, aligned));
-  auto const out = MoveRows::apply(grouped_product(hidden, w2, to.ends, aligned), to.slot_of_row, to.row_of_slot, false);
-  auto results = out.view_as(slots).to(scores.scalar_type());
-  if (!before) results = results * scale;
+  auto const ends = aligned ? to.ends : to.ends.cpu();  // all products wait for the counts once
+  auto const product = [&](Tensor const& rows, Tensor const& weight, bool in_fp8) {
+    return in_fp8 ? fp8_grouped_product(rows, weight, ends) : grouped_product(rows, weight, ends, aligned);
+  };
+  auto const cheap = [&](TensorList const& sources, std::function<Tensor()> make) {
+    return settings.make_cheap ? settings.make_cheap(sources, std::move(make)) : make();
+  };
+  bool const before = settings.before;
+  auto const wide = before ? cheap({x}, [=] { return x.to(scores.scalar_type()); }) : x;
+  auto const rows = cheap({x, wide}, [=] {
+    auto const slots = before ? (wide.unsqueeze(1) * scores.unsqueeze(-1)).to(x.scalar_type())
+                              : x.unsqueeze(1).expand({-1, scores.size(1), -1});
+    return MoveRows::apply(slots.flatten(0, 1), to.slot_of_row, to.row_of_slot, true);
+  });
+  auto const gate = product(rows, w1, settings.w1_in_fp8), up = product(rows, w3, settings.w3_in_fp8);
+  Tensor hidden;
+  if (fusible(gate, up)) {
+    hidden = cheap({gate, up}, [=] { return swiglu(gate, up); });
+  } else {
+    auto const activated = cheap({gate}, [=] { return at::silu(gate); });
+    hidden = cheap({activated, up}, [=] { return activated * up; });
+  }
+  auto const out = MoveRows::apply(product(hidden, w2, settings.w2_in_fp8), to.slot_of_row, to.row_of_slot, false);
+  auto results = out.view({x.size(0), scores.size(1), x.size(1)}).to(scores.scalar_type());
+  if (!before) results = results * scores.unsqueeze(-1);
   return (base + results.sum(1)).to(x.scalar_type());
 }
 
 }  // namespace detail
 
 LIERNE_INLINE Tensor routed_experts(Tensor const& x, Tensor const& base, Tensor const& scores, Tensor const& choices,
-                                    ExpertWeights const& weights, bool before) {
+                                    ExpertWeights const& weights, ExpertSettings const& settings) {
   auto const& [w1, w2, w3] = weights;
+  bool const in_fp8 = settings.w1_in_fp8 || settings.w2_in_fp8 || settings.w3_in_fp8;
   check<ShapeError>(x.dim() == 2 && base.sizes() == x.sizes() && scores.sizes() == choices.sizes() && scores.dim() == 2 &&
                         scores.size(0) == x.size(0) && w1.dim() == 3 && w1.size(2) == x.size(1) &&
                         w3.sizes() == w1.sizes() && w2.sizes() == at::IntArrayRef({w1.size(0), w1.size(2), w1.size(1)}),
@@ -84,15 +121,15 @@ LIERNE_INLINE Tensor routed_experts(Tensor const& x, Tensor const& base, Tensor 
                     "[E, D, F], found ", to_string(x.sizes()), ", ", to_string(base.sizes()), ", ",
                     to_string(scores.sizes()), ", ", to_string(choices.sizes()), ", ", to_string(w1.sizes()), ", ",
                     to_string(w3.sizes()), ", ", to_string(w2.sizes()));
-  if (fusible(x, base, scores, w1, w2, w3) && scores.scalar_type() == float32) {
+  if (!in_fp8 && fusible(x, base, scores, w1, w2, w3) && scores.scalar_type() == float32) {
     auto const to = dispatch(choices, w1.size(0));
     return detail::RoutedExpertsFunction::apply(x.contiguous(), base.contiguous(), scores.contiguous(), w1.contiguous(),
                                                 w2.contiguous(), w3.contiguous(), to.slot_of_row, to.row_of_slot, to.ends,
-                                                before);
+                                                settings.before);
   }
   // Where the host has the counts a loop needs no alignment; a device is not made to wait for them.
-  bool const aligned = !x.device().is_cpu() && suits_grouped_mm(x, w1);
-  return detail::routed_experts_by_groups(x, base, scores, choices, weights, before, aligned);
+  bool const aligned = !in_fp8 && !x.device().is_cpu() && suits_grouped_mm(x, w1);
+  return detail::routed_experts_by_groups(x, base, scores, choices, weights, settings, aligned);
 }
 
 #endif
