@@ -106,6 +106,7 @@ TEST_CASE("a run that is saved and loaded in its middle goes on bit for bit") {
       auto const report = second.load_state(first.state());
       CHECK(report.missing.empty());
       CHECK(report.extra.empty());
+      CHECK(second.loads() == 1);
     }
     (step < 3 ? first : second).step(slots, {.step = step});
   }

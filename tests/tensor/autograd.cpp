@@ -40,6 +40,19 @@ TEST_CASE("backward adds to the gradients of all leaves that want one") {
   CHECK_FALSE(fixed.grad().defined());
 }
 
+TEST_CASE("a leaf is in a graph as long as somebody holds what was made of it") {
+  auto const x = at::ones({3}).requires_grad_();
+  CHECK_FALSE(in_a_graph(x));
+  CHECK_FALSE(in_a_graph(at::ones({3})));
+  {
+    auto const loss = (x * 2).sum();
+    CHECK(in_a_graph(x));
+    backward(loss);
+    CHECK(in_a_graph(x));
+  }
+  CHECK_FALSE(in_a_graph(x));
+}
+
 TEST_CASE("no graph is recorded under NoGrad") {
   auto const x = at::ones({3}).requires_grad_();
   {

@@ -106,7 +106,7 @@ class AnyModel {
   /// The stream that enters the first block; the watch sees the table's rows.
   template <class Watch>
   Tensor embed(Tensor const& tokens, Watch const& watch) const;
-  /// The table of a rotation, made when first asked for, for `length` positions.
+  /// The table of a rotation for `length` positions, made when first asked for.
   Tensor rotary(Rotation const& rotation, std::int64_t length);
 
   Sizes sizes_;
@@ -208,11 +208,17 @@ LIERNE_INLINE std::vector<Unit> const& AnyModel::units() {
 }
 
 LIERNE_INLINE Tensor AnyModel::rotary(Rotation const& rotation, std::int64_t length) {
-  auto table = std::ranges::find(rotary_, rotation, [](auto const& entry) { return entry.first; });
-  if (table == rotary_.end()) table = rotary_.insert(table, {rotation, Tensor()});
-  if (!table->second.defined() || table->second.size(0) < length) {
+  auto const fits = [&](auto const& entry) { return entry.first == rotation && entry.second.size(0) >= length; };
+  auto table = std::ranges::find_if(rotary_, fits);
+  if (table == rotary_.end()) {
     NoGrad guard;
-    table->second = rotary_table(rotation.rope, rotation.head_size, length, sizes_.master, device());
+    // A shorter one stays: steps in a CUDA graph read it where it is. Twice as long, so that few are made.
+    auto positions = length;
+    for (auto const& [other, made] : rotary_) {
+      if (other == rotation) positions = std::max(positions, 2 * made.size(0));
+    }
+    auto made = rotary_table(rotation.rope, rotation.head_size, positions, sizes_.master, device());
+    table = rotary_.insert(rotary_.end(), {rotation, std::move(made)});
   }
   return table->second.narrow(0, 0, length);
 }

@@ -43,6 +43,8 @@ class CapturableOptimizer final : public Optimizer {
   StepReport step(std::span<Slot const> slots, StepContext const& context) override;
   std::map<std::string, Tensor> state() const override;
   LoadReport load_state(std::map<std::string, Tensor> const& state) override;
+  /// How often a state was loaded. It lies in new memory then, so a step that was captured before is none any more.
+  std::int64_t loads() const { return loads_; }
   void use_evaluation_weights(std::span<Slot const> slots) override;
   void use_training_weights() override { evaluation_.end(); }
   bool in_evaluation_form() const override { return evaluation_.begun(); }
@@ -73,6 +75,7 @@ class CapturableOptimizer final : public Optimizer {
   StreamOf stream_of_;
   std::map<std::string, ParameterState> states_;
   Tensor clock_;  // float64: rate and the schedule's factor
+  std::int64_t loads_ = 0;
   EvaluationForm evaluation_;
 };
 
@@ -208,6 +211,7 @@ inline LoadReport CapturableOptimizer::load_state(std::map<std::string, Tensor> 
   NoGrad const no_grad;
   auto report = keeper_->load_state(state);
   states_.clear();
+  ++loads_;
   std::size_t const prefix = std::string_view(detail::state_prefix).size();
   for (auto const& [key, tensor] : keeper_->state()) {
     auto const dot = key.rfind('.');

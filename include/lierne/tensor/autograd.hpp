@@ -9,6 +9,7 @@
 
 #if LIERNE_BODIES
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/variable.h>
 #endif
 
 namespace lierne {
@@ -24,8 +25,15 @@ inline bool records_gradients() { return at::GradMode::is_enabled(); }
 /// Adds the gradient of the scalar `loss` to every leaf that requires one.
 void backward(Tensor const& loss);
 
+/// Whether a recorded graph that is still held, such as that of a loss, leads to this leaf.
+bool in_a_graph(Tensor const& leaf);
+
 #if LIERNE_BODIES
 LIERNE_INLINE void backward(Tensor const& loss) { torch::autograd::backward({loss}, {}); }
+
+LIERNE_INLINE bool in_a_graph(Tensor const& leaf) {
+  return torch::autograd::impl::try_get_grad_accumulator(leaf) != nullptr;
+}
 #endif
 
 }  // namespace lierne
