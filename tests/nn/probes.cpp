@@ -174,7 +174,9 @@ TEST_CASE("NaN is shown where it is") {
     NoGrad guard;
     if (name == "layers.1.attention.wq.weight") p.owned[0][0] = std::nan("");
   });
-  backward_of(model, tokens());
+  // LibTorch's SDPA, which serves float64, gives 0 for a NaN query of fewer keys than a vector of the processor has lanes.
+  auto const ids = tokens().repeat({1, 4});
+  backward(model.loss(ids, (ids + 1).remainder(24), 56, model.probes()));
   auto const metrics = model.probes().metrics(Group{});
   for (auto const& [key, value] : metrics) {
     CAPTURE(key);

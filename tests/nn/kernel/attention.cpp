@@ -131,6 +131,22 @@ TEST_CASE("the scale is 1/sqrt(H), or the one that is given") {
   against_float64(fused({}, 1.0 / 16), plain({}, 1.0 / 16), arguments(s), upstream(s), 2e-6);
 }
 
+TEST_CASE("NaN spoils the rows that see it, and no other") {
+  Size const s{2, 70, 4, 2, 16};
+  for (int which : {0, 1, 2}) {
+    CAPTURE(which);
+    auto all = in_float32(arguments(s));
+    all[static_cast<std::size_t>(which)][0][40][0][3] = std::nan("");
+    auto const found = fused()(all);
+    auto const sees = at::zeros({2, 70, 4}, at::TensorOptions().dtype(at::kBool));
+    sees[0].narrow(0, 40, which == 0 ? 1 : 30).narrow(1, 0, which == 0 ? 1 : 2).fill_(true);
+    auto const spoilt = found.isnan().any(-1);
+    CHECK((spoilt.logical_or(sees.logical_not())).all().item<bool>());
+    // 0 times a NaN value is NaN, so rows of its tile that do not see it may show it too.
+    if (which < 2) CHECK(at::equal(spoilt, sees));
+  }
+}
+
 TEST_CASE("attention has the same bits on any number of threads") {
   for (auto const& s : std::vector<Size>{{2, 100, 4, 2, 16}, {1, 700, 1, 1, 8}, {1, 31, 1, 1, 8}}) {
     CAPTURE(s.length);

@@ -25,9 +25,9 @@ namespace lierne::kernel {
 
 /// softmax(scale · q kᵀ over the visible keys) v. Query head n attends to key head n / (N/K). `scale`: 1/√H if not given.
 /// Shapes: q [B, L, N, H], k and v [B, L, K, H] → [B, L, N, H]. Errors: `ShapeError`; see `check_visible`.
-/// Numerics: float32 inside for float32 on the CPU, and for bfloat16 there if it has no bfloat16 instructions or a mask
-/// leaves keys out; the bits do not depend on the number of threads. Everything else through SDPA, where a mask costs a
-/// table of L × L, or L × block. Saves one number a row and head, no probabilities.
+/// Numerics: float32 inside for float32 on the CPU, and for bfloat16 there, unless the processor multiplies tiles of it (AMX)
+/// and the mask leaves no key out; the bits do not depend on the number of threads. Everything else through SDPA, where a
+/// mask costs a table of L × L, or L × block. Saves one number a row and head, no probabilities.
 /// Source: Dao 2023, arXiv:2307.08691, with tiles on the heads where they lie.
 Tensor attention(Tensor const& q, Tensor const& k, Tensor const& v, VisibleKeys const& visible = {},
                  std::optional<double> scale = {});
@@ -194,9 +194,9 @@ LIERNE_INLINE Tensor attention(Tensor const& q, Tensor const& k, Tensor const& v
                     to_string(q.sizes()), ", ", to_string(k.sizes()), " and ", to_string(v.sizes()));
   check_visible(visible, q.size(0), q.size(1));
   auto const factor = scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3))));
-  // Under a mask float32 on the allowed area beats bfloat16 instructions on all of it.
+  // SDPA gains by bfloat16 in tile registers alone, and under a mask float32 on the allowed area beats even those on all of it.
   bool const narrow = fusible(q, k, v) && q.scalar_type() != float32;
-  if (widens(q) || (narrow && !visible.all())) {
+  if (widens(q) || (narrow && (!visible.all() || !has_tile_products()))) {
     return attention(q.to(float32), k.to(float32), v.to(float32), visible, factor).to(q.scalar_type());
   }
   if (sgemm_ != nullptr && q.numel() > 0 && fusible(q, k, v) && !narrow) {
