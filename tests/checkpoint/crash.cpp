@@ -42,6 +42,11 @@ std::vector<Scenario> const scenarios{{"the first save of a run", 0, {}, false, 
 std::string found(fs::path const& out, Scenario const& scenario) {
   try {
     auto const saved = Checkpoint::open(out);
+    for (auto const& listed : list_checkpoints(out)) {
+      if (!listed.complete()) return listed.fault;  // what has a checkpoint's name is whole, also while it is being deleted
+    }
+    // Only the first checkpoint of a run is there for a moment without being named in latest.
+    if (!saved.notices().empty() && !scenario.before.empty()) return saved.notices()[0];
     if (difference(saved, scenario.fresh()).empty()) return "new";
     if (scenario.before.empty()) return "something that was never saved";
     auto const wrong = difference(saved, content(scenario.before.back().first, scenario.before.back().second));
@@ -88,7 +93,6 @@ TEST_CASE("a process that dies at any point of a save leaves the old checkpoint 
       CheckpointWriter(work.path, {.keep = 2}).save(content(4));
       CHECK(difference(Checkpoint::open(work.path), content(4)) == "");
       CHECK(left_overs(work) == "");
-      for (auto const& listed : list_checkpoints(work.path)) CHECK_MESSAGE(listed.complete(), listed.fault);
     }
     CHECK(deaths > 60);
     CHECK(old > 40);
