@@ -2,7 +2,6 @@
 // A run to save and to compare with, folders that go away, and children that may die.
 #pragma once
 
-#include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +18,8 @@
 #include "lierne/checkpoint/save.hpp"
 #include "lierne/core/random.hpp"
 #include "lierne/tensor/operations.hpp"
+
+#include <doctest/doctest.h>  // after LibTorch, which has a CHECK of its own
 
 namespace run {
 
