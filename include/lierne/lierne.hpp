@@ -2,6 +2,7 @@
 // The whole library. A program that needs less includes less: each folder has a header of its own name.
 #pragma once
 
+#include "lierne/checkpoint/checkpoint.hpp"
 #include "lierne/core/core.hpp"
 #include "lierne/data/data.hpp"
 #include "lierne/models/models.hpp"

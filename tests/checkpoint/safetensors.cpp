@@ -4,6 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <fstream>
+
+#include "lierne/tensor/operations.hpp"
 
 using namespace lierne;
 
@@ -54,4 +57,6 @@ TEST_CASE("a file that cannot be read says why") {
   CHECK_THROWS_AS(write_safetensors("/nowhere/x", {}), FileError);
   CHECK_THROWS_WITH_AS(write_safetensors(path, {{"z", at::zeros({1}, at::kComplexFloat)}}), doctest::Contains("no dtype"),
                        ShapeError);
+  CHECK_THROWS_WITH_AS(write_safetensors(path, {{"__metadata__", at::zeros({1})}}), doctest::Contains("'__metadata__' is"), FileError);
+  CHECK_THROWS_WITH_AS(write_safetensors(path, {{"a", at::zeros({1})}, {"a", at::zeros({1})}}), doctest::Contains("given twice"), FileError);
 }

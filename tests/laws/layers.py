@@ -15,7 +15,7 @@ HEAVY = ("torch/torch.h", "torch/all.h", "torch/extension.h", "torch/nn", "torch
 
 # What must stay free of LibTorch: records, and parsers of files that nobody vouches for (they are fuzzed alone).
 TORCH_FREE_FOLDERS = ("core", "spec", "models")
-TORCH_FREE_FILES = ("checkpoint/safetensors_header.hpp", "data/utf8.hpp", "data/unicode.hpp", "data/unicode_tables.hpp",
+TORCH_FREE_FILES = ("checkpoint/safetensors_header.hpp", "checkpoint/manifest.hpp", "checkpoint/list.hpp", "data/utf8.hpp", "data/unicode.hpp", "data/unicode_tables.hpp",
                     "data/pretokenize.hpp", "data/tokenizer.hpp")
 
 

@@ -2,17 +2,21 @@
 // Reads and checks the header of a safetensors file; sees no LibTorch header, so that it can be fuzzed alone.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "lierne/core/compiled.hpp"
 #include "lierne/core/error.hpp"
+
+#if LIERNE_BODIES
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#endif
 
 namespace lierne {
 
@@ -40,6 +44,13 @@ constexpr std::uint64_t safetensors_dtype_bytes(std::string_view dtype) {
   return 0;
 }
 
+/// Parses the JSON text of a header and checks it against the number of data bytes that follow it.
+/// Errors: `FileError` naming `file`, the tensor, what was expected and what was found: malformed JSON, a repeated
+/// key, an unknown dtype, a size that disagrees with the shape, offsets outside the data, holes or overlaps.
+/// Source: the safetensors format, huggingface/safetensors.
+SafeTensorsHeader parse_safetensors_header(std::string const& file, std::string_view json, std::uint64_t data_bytes);
+
+#if LIERNE_BODIES
 namespace detail {
 
 /// Refuses a repeated key, which JSON parsers otherwise resolve in silence, and nesting deeper than the format's own.
@@ -102,12 +113,8 @@ inline SafeTensorsEntry safetensors_entry(std::string const& file, std::string c
 
 }  // namespace detail
 
-/// Parses the JSON text of a header and checks it against the number of data bytes that follow it.
-/// Errors: `FileError` naming `file`, the tensor, what was expected and what was found: malformed JSON, a repeated
-/// key, an unknown dtype, a size that disagrees with the shape, offsets outside the data, holes or overlaps.
-/// Source: the safetensors format, huggingface/safetensors.
-inline SafeTensorsHeader parse_safetensors_header(std::string const& file, std::string_view json,
-                                                  std::uint64_t data_bytes) {
+LIERNE_INLINE SafeTensorsHeader parse_safetensors_header(std::string const& file, std::string_view json,
+                                                         std::uint64_t data_bytes) {
   nlohmann::json tree;
   try {
     tree = nlohmann::json::parse(json, detail::SafeTensorsKeys(file));
@@ -139,5 +146,6 @@ inline SafeTensorsHeader parse_safetensors_header(std::string const& file, std::
   check<FileError>(at == data_bytes, file, ": expected ", at, " bytes of data, found ", data_bytes);
   return header;
 }
+#endif
 
 }  // namespace lierne

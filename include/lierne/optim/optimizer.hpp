@@ -9,6 +9,7 @@
 #include <span>
 
 #include "lierne/core/error.hpp"
+#include "lierne/core/load_report.hpp"
 #include "lierne/optim/monitor.hpp"
 #include "lierne/tensor/kind.hpp"
 #include "lierne/tensor/tensor.hpp"
@@ -52,13 +53,6 @@ struct StepReport {
   bool accumulated = false;  ///< the call kept gradients for a later one, and nothing moved
   bool skipped = false;      ///< a gradient was not finite, so that nothing moved
   std::map<std::string, double> metrics{};  ///< of a step that the rule's monitor measures, by the keys of `Monitor`
-};
-
-/// What became of each key when a state was loaded.
-struct LoadReport {
-  std::vector<std::string> kept;     ///< loaded
-  std::vector<std::string> missing;  ///< fields that this rule wants for a parameter of the state; they start at zero
-  std::vector<std::string> extra;    ///< keys that this rule has no use for
 };
 
 /// How a rule is run. All three come from the same stages.

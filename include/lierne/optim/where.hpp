@@ -4,9 +4,9 @@
 
 #include <functional>
 #include <string>
-#include <string_view>
 
 #include "lierne/core/compiled.hpp"
+#include "lierne/core/glob.hpp"
 #include "lierne/tensor/kind.hpp"
 #include "lierne/tensor/tensor.hpp"
 
@@ -59,24 +59,8 @@ inline Where of_dimensions(std::size_t dimensions) {
 Where in_block();
 
 #if LIERNE_BODIES
-namespace detail {
-
-// Whether the pattern matches the whole text.
-inline bool matches(std::string_view pattern, std::string_view text) {
-  auto const star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == text;
-  if (!text.starts_with(pattern.substr(0, star))) return false;
-  pattern.remove_prefix(star + 1);
-  for (auto from = star; from <= text.size(); ++from) {
-    if (matches(pattern, text.substr(from))) return true;
-  }
-  return false;
-}
-
-}  // namespace detail
-
 LIERNE_INLINE Where named(std::string pattern) {
-  return {"'" + pattern + "'", [pattern](ParameterInfo const& p) { return detail::matches(pattern, p.name); }};
+  return {"'" + pattern + "'", [pattern](ParameterInfo const& p) { return matches_glob(pattern, p.name); }};
 }
 
 LIERNE_INLINE Where in_block() {
