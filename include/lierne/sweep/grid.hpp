@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "lierne/core/write_file.hpp"
 #include "lierne/mesh/launch.hpp"
 #include "lierne/sweep/report.hpp"
 #include "lierne/sweep/results.hpp"
