@@ -6,7 +6,8 @@ if(NOT TARGET lierne::dependencies)
   # header that proves the library | variable | Debian package
   set(_lierne_wanted
     "nlohmann/json.hpp|LIERNE_JSON_INCLUDE_DIR|nlohmann-json3-dev"
-    "CLI/CLI.hpp|LIERNE_CLI_INCLUDE_DIR|libcli11-dev")
+    "CLI/CLI.hpp|LIERNE_CLI_INCLUDE_DIR|libcli11-dev"
+    "toml++/toml.h|LIERNE_TOML_INCLUDE_DIR|libtomlplusplus-dev")
   add_library(lierne::dependencies INTERFACE IMPORTED GLOBAL)
   set(_lierne_missing "")
   set(_lierne_packages "")

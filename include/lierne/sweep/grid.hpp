@@ -38,6 +38,8 @@ struct SweepOptions : Options {
   void add_to(CLI::App& app);
   /// Reads the command line, as `Options::parse` does.
   static SweepOptions parse(int argc, char** argv);
+  /// Every option as a file that `--config` reads back.
+  std::string to_toml() const;
 };
 
 /// What a sweep ended with.
@@ -118,6 +120,10 @@ LIERNE_INLINE SweepOptions SweepOptions::parse(int argc, char** argv) {
   return options;
 }
 
+LIERNE_INLINE std::string SweepOptions::to_toml() const {
+  return Options::to_toml() + "baseline = " + to_toml_value(baseline) + "\n";
+}
+
 namespace detail {
 
 struct Grid::State {
@@ -181,6 +187,8 @@ LIERNE_INLINE void Grid::run(Cell const& cell, FunctionRef<Trial()> make) {
     Options one = options;
     one.seed = row.seed;
     one.out.clear();
+    one.checkpoint_every = one.profile = 0;
+    one.resume = one.resume_previous = one.verbose = false;
     one.sample = 0;
     one.quiet = true;
     run_trial(std::move(trial), one, row);
