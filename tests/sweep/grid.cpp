@@ -177,6 +177,9 @@ TEST_CASE("what cannot be compared is refused") {
   auto limited = options();
   limited.minutes = 1;
   CHECK_THROWS_WITH_AS(small_sweep(limited, [] {}), doctest::Contains("no limit of minutes"), ArgumentError);
+  auto going_on = options();
+  going_on.resume = true;
+  CHECK_THROWS_WITH_AS(small_sweep(going_on, [] {}), doctest::Contains("a sweep keeps its finished rows"), ArgumentError);
   auto wrong = options();
   wrong.baseline = "adam";
   auto const not_one = [] { FAIL("a run began"); };

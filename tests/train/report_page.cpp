@@ -58,6 +58,7 @@ TEST_CASE("the page holds curves, samples and configuration, and needs nothing e
   // LIERNE_REPORT keeps the page, to look at it.
   auto const* place = std::getenv("LIERNE_REPORT");
   auto const folder = place != nullptr ? fs::path(place) : fresh("whole");
+  fs::remove(folder / "report.html");
   ReportPage page(folder, {.title = "Run a & b", .configuration = {{"rule", "adamw <0.001>"}, {"steps", "900"}}});
   fill(page, 900);
   CHECK_FALSE(fs::exists(folder / "report.html"));

@@ -81,6 +81,8 @@ struct Options {
 namespace detail {
 /// Reads the command line into what was added to `app`; on `--help` or an error prints and ends the program.
 void parse_or_exit(CLI::App& app, int argc, char** argv);
+/// Holds options that were read so together; on an error prints and ends the program alike.
+void validate_or_exit(Options const& options);
 }  // namespace detail
 
 #if LIERNE_BODIES
@@ -172,6 +174,15 @@ LIERNE_INLINE void parse_or_exit(CLI::App& app, int argc, char** argv) {
   }
 }
 
+LIERNE_INLINE void validate_or_exit(Options const& options) {
+  try {
+    options.validate();
+  } catch (ArgumentError const& error) {
+    std::fprintf(stderr, "%s\nRun with --help for more information.\n", error.what());
+    std::exit(static_cast<int>(CLI::ExitCodes::ValidationError));
+  }
+}
+
 }  // namespace detail
 
 LIERNE_INLINE void Options::add_to(CLI::App& app) {
@@ -195,12 +206,7 @@ LIERNE_INLINE Options Options::parse(int argc, char** argv) {
   CLI::App app{"trains a language model"};
   options.add_to(app);
   detail::parse_or_exit(app, argc, argv);
-  try {
-    options.validate();
-  } catch (ArgumentError const& error) {
-    std::fprintf(stderr, "%s\nRun with --help for more information.\n", error.what());
-    std::exit(static_cast<int>(CLI::ExitCodes::ValidationError));
-  }
+  detail::validate_or_exit(options);
   return options;
 }
 

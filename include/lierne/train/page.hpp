@@ -83,6 +83,7 @@ svg{width:100%;height:auto;overflow:visible}svg text{font-size:11px;fill:var(--d
 polyline{fill:none;stroke-width:1.5;stroke-linejoin:round}polygon{stroke:none;fill-opacity:.22}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.2em .6em;border-bottom:1px solid var(--faint)}
+@media (max-width:640px){svg[viewBox^="0 0 960"] text{font-size:20px}}
 i.key{display:inline-block;width:.8em;height:.8em;margin-right:.5em}
 )";
   auto const safe = escape_html(title);
