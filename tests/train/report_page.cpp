@@ -71,7 +71,7 @@ TEST_CASE("the page holds curves, samples and configuration, and needs nothing e
   CHECK(count(html, "<polyline") == 7);   // loss twice
   CHECK(count(html, "<polygon") == 5);    // 900 steps in 512 stretches at most; validations are fewer
   CHECK(count(html, "<circle") == 24);
-  CHECK(html.find("ranges of up to 2 steps") != std::string::npos);
+  CHECK(html.find("areas ranges of 2 steps;") != std::string::npos);
   CHECK(html.find("<title>Run a &amp; b</title>") != std::string::npos);
   CHECK(html.find("<b>900</b><span>of 900 steps</span>") != std::string::npos);
   CHECK(html.find("<b>1,843,200</b><span>tokens</span>") != std::string::npos);
@@ -96,6 +96,7 @@ TEST_CASE("a short run is drawn point by point") {
   // so that its range is none and reaches twice as high.
   CHECK(html.find("points=\"503.0,10.0 950.0,344.0\"") != std::string::npos);
   CHECK(count(html, "<polygon") == 0);
+  CHECK(html.find("every step is drawn;") != std::string::npos);
   CHECK(html.find("Samples") == std::string::npos);
   CHECK(html.find("Configuration") == std::string::npos);
 }

@@ -158,10 +158,11 @@ LIERNE_INLINE std::string ReportPage::html() const {
   };
   auto held_out = curve_of(validation_loss_, "held-out loss", 2), bits = curve_of(bits_per_byte_, "bits per byte", 2);
   held_out.dots = bits.dots = true;
+  auto const each = loss_.empty() ? 1 : loss_.stretches().front().count;
   page += message("<p class=\"note\"><i class=\"key\" style=\"background:", curve_colour(4), "\"></i>training &nbsp; "
-                  "<i class=\"key\" style=\"background:", curve_colour(2), "\"></i>held out &nbsp; lines are means and areas ranges of "
-                  "up to ", loss_.empty() ? 1 : loss_.stretches().front().count,
-                  " steps; what is above an axis lies on its edge</p>\n");
+                  "<i class=\"key\" style=\"background:", curve_colour(2), "\"></i>held out &nbsp; ",
+                  each == 1 ? "every step is drawn" : message("lines are means and areas ranges of ", each, " steps"),
+                  "; what is above an axis lies on its edge</p>\n");
   chart("Loss, nats a token", {.height = 380, .clip = 0.995}, {curve_of(loss_, "training loss", 4), std::move(held_out)});
   page += "<div class=\"pair\">\n";
   chart("Bits per byte of the held-out text", small(1, 2, false), {std::move(bits)});
