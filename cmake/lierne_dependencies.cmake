@@ -7,7 +7,8 @@ if(NOT TARGET lierne::dependencies)
   set(_lierne_wanted
     "nlohmann/json.hpp|LIERNE_JSON_INCLUDE_DIR|nlohmann-json3-dev"
     "CLI/CLI.hpp|LIERNE_CLI_INCLUDE_DIR|libcli11-dev"
-    "xxhash.h|LIERNE_XXHASH_INCLUDE_DIR|libxxhash-dev")
+    "xxhash.h|LIERNE_XXHASH_INCLUDE_DIR|libxxhash-dev"
+    "toml++/toml.h|LIERNE_TOML_INCLUDE_DIR|libtomlplusplus-dev")
   add_library(lierne::dependencies INTERFACE IMPORTED GLOBAL)
   set(_lierne_missing "")
   set(_lierne_packages "")

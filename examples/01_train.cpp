@@ -17,7 +17,8 @@ int main(int argc, char** argv) {
   auto options = ln::Options::parse(argc, argv);
   auto rule = ln::clip_norm(1.0) | ln::adamw({.rate = 2e-3, .beta2 = 0.95}) | ln::decay(0.1, ln::times_rate);
   auto schedule = ln::warmup(50) | ln::cosine_to(0.05);
-  auto data = ln::text(options.data, options.tokenizer) | ln::pack(256) | ln::shuffle(42) | ln::batch(8) | ln::prefetch(4);
+  auto data = ln::text(options.data, options.tokenizer) | ln::pack(256) | ln::shuffle(options.data_seed) | ln::batch(8) |
+              ln::prefetch(4);
   ln::Trainer trainer{ln::Model<small_llama>{}, ln::scheduled(rule, schedule), options};
   auto result = trainer.fit(data);
   std::printf("held-out bits/byte: %.4f (token trigram %.4f)\n", result.bits_per_byte,

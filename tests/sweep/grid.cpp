@@ -162,12 +162,24 @@ TEST_CASE("options of a sweep are those of a run and the baseline") {
   app.parse(std::vector<std::string>{"7", "--steps", "lion", "--baseline"});  // CLI11 takes the last first
   CHECK(given.baseline == "lion");
   CHECK(given.steps == 7);
+  Folder const folder("options");
+  fs::create_directories(folder.path);
+  std::ofstream(folder.path / "sweep.toml") << given.to_toml();
+  SweepOptions read_back;
+  CLI::App other;
+  read_back.add_to(other);
+  other.parse(std::vector<std::string>{(folder.path / "sweep.toml").string(), "--config"});
+  CHECK(read_back.baseline == "lion");
+  CHECK(read_back.steps == 7);
 }
 
 TEST_CASE("what cannot be compared is refused") {
   auto limited = options();
   limited.minutes = 1;
   CHECK_THROWS_WITH_AS(small_sweep(limited, [] {}), doctest::Contains("no limit of minutes"), ArgumentError);
+  auto going_on = options();
+  going_on.resume = true;
+  CHECK_THROWS_WITH_AS(small_sweep(going_on, [] {}), doctest::Contains("a sweep keeps its finished rows"), ArgumentError);
   auto wrong = options();
   wrong.baseline = "adam";
   auto const not_one = [] { FAIL("a run began"); };

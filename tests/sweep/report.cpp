@@ -4,9 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <sstream>
-
-#include "lierne/core/error.hpp"
 
 using namespace lierne;
 
@@ -59,6 +56,14 @@ TEST_CASE("a curve lies where its losses say") {
   CHECK(page.find("points=\"279.5,10.0 503.0,134.7 726.5,10.0 950.0,384.0\"") != std::string::npos);
 }
 
+TEST_CASE("the page has a style for light and one for dark, and its curves follow") {
+  auto const page = to_html(summarise(rows()), "t");
+  CHECK(count(page, "prefers-color-scheme:dark") == 1);
+  CHECK(page.find("style=\"stroke:hsl(0,70%,var(--even))\"") != std::string::npos);
+  CHECK(page.find("style=\"stroke:hsl(137,70%,var(--odd))\"") != std::string::npos);
+  CHECK(page.find("<i class=\"key\" style=\"background:hsl(0,70%,var(--even))\">") != std::string::npos);
+}
+
 TEST_CASE("the same rows give the same bytes, whatever their seconds") {
   auto const page = to_html(summarise(rows()), "t");
   auto others = rows();
@@ -91,16 +96,4 @@ TEST_CASE("losses that differ by less than an axis can show still make a page") 
   for (auto& row : all) row.curve = {{1, 2.0}, {2, std::nextafter(2.0, 3.0)}, {3, 2.0}};
   auto const page = to_html(summarise(all), "t");  // ticks a rounding error apart would never end
   CHECK(count(page, "class=\"grid\"") <= 12);
-}
-
-TEST_CASE("a file is replaced as a whole, or an error names it") {
-  auto const path = std::filesystem::temp_directory_path() / "lierne_report_test.html";
-  write_file(path, "first, longer");
-  write_file(path, "second");
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  CHECK(text.str() == "second");
-  CHECK_FALSE(std::filesystem::exists(path.string() + ".part"));
-  std::filesystem::remove(path);
-  CHECK_THROWS_WITH_AS(write_file("/proc/no/such.html", "x"), doctest::Contains("/proc/no/such.html"), FileError);
 }

@@ -2,6 +2,7 @@
 #include "lierne/tensor/memory.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <cstdlib>
@@ -18,6 +19,21 @@ TEST_CASE("the peak grows with what is touched and never falls") {
   CHECK(during >= before);
   CHECK(during >= static_cast<std::int64_t>(bytes));
   CHECK(lierne::peak_resident_bytes() >= during);
+}
+
+TEST_CASE("the resident size follows what is touched and given back") {
+  auto const before = lierne::resident_bytes();
+  CHECK(before > 0);
+  CHECK(before <= lierne::peak_resident_bytes() + (1 << 20));  // the kernel's two counts are not taken at one time
+  std::size_t const bytes = 64 << 20;
+  auto* const block = static_cast<char*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(block != MAP_FAILED);
+  std::memset(block, 1, bytes);
+  auto const during = lierne::resident_bytes();
+  CHECK(block[bytes / 2] == 1);
+  CHECK(during - before > 60 << 20);
+  ::munmap(block, bytes);
+  CHECK(during - lierne::resident_bytes() > 60 << 20);
 }
 
 namespace {

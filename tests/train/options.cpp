@@ -4,7 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <doctest/doctest.h>
 
-using lierne::Options;
+#include <filesystem>
+#include <fstream>
+
+#include "lierne/core/error.hpp"
+
+using namespace lierne;
 
 namespace {
 
@@ -18,47 +23,141 @@ Options parse(std::vector<std::string> arguments) {
   return options;
 }
 
+/// Every option off its default.
+Options all_other() {
+  return {.data = "x.txt",
+          .tokenizer = "folder with \"quotes\"/t.json",
+          .out = "runs/ä",
+          .device = "cuda:1",
+          .steps = 7,
+          .minutes = 0.1,
+          .validate_every = 0,
+          .sample = 0,
+          .threads = 2,
+          .seed = ~std::uint64_t{0},
+          .quiet = true,
+          .require_fused = true,
+          .data_seed = 1,
+          .accumulate = 4,
+          .checkpoint_every = 50,
+          .keep = 1,
+          .resume = true,
+          .resume_previous = true,
+          .early_stop = 3,
+          .spike = 1.0 / 3,
+          .deterministic = true,
+          .profile = 5,
+          .verbose = true};
+}
+
+std::string on_command_line(std::string key) {
+  std::ranges::replace(key, '_', '-');
+  return "--" + key;
+}
+
+struct File {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / "lierne_options.toml";
+  explicit File(std::string const& text) { std::ofstream(path) << text; }
+  ~File() { std::filesystem::remove(path); }
+};
+
 }  // namespace
 
-TEST_CASE("options have defaults, and the command line replaces them") {
+TEST_CASE("options have defaults, and the command line replaces each of them") {
   auto const defaults = parse({});
+  CHECK(defaults == Options{});
   CHECK(defaults.steps == 1000);
   CHECK(defaults.device == "cpu");
   CHECK(defaults.out.empty());
-  CHECK_FALSE(defaults.require_fused);
-  auto const given = parse({"--steps", "7", "--minutes", "0.5", "--out", "runs/a", "--device", "cuda:1", "--data", "x.txt",
-                            "--tokenizer", "t.json", "--validate-every", "0", "--sample", "0", "--threads", "2", "--seed",
-                            "9", "--quiet", "--require-fused"});
-  CHECK(given.steps == 7);
-  CHECK(given.minutes == 0.5);
-  CHECK(given.out == "runs/a");
-  CHECK(given.device == "cuda:1");
-  CHECK(given.data == "x.txt");
-  CHECK(given.tokenizer == "t.json");
-  CHECK(given.validate_every == 0);
-  CHECK(given.sample == 0);
-  CHECK(given.threads == 2);
-  CHECK(given.seed == 9);
-  CHECK(given.quiet);
-  CHECK(given.require_fused);
+  CHECK(defaults.accumulate == 1);
+  CHECK(defaults.keep == 3);
+  auto const wanted = all_other();
+  auto const others = wanted.entries(), usual = defaults.entries();
+  REQUIRE(others.size() == 23);
+  for (std::size_t i = 0; i < others.size(); ++i) CHECK(others[i] != usual[i]);
+  CHECK(parse({"--data", "x.txt", "--tokenizer", "folder with \"quotes\"/t.json", "--out", "runs/ä", "--device", "cuda:1",
+               "--steps", "7", "--minutes", "0.1", "--validate-every", "0", "--sample", "0", "--threads", "2", "--seed",
+               "18446744073709551615", "--quiet", "--require-fused", "--data-seed", "1", "--accumulate", "4",
+               "--checkpoint-every", "50", "--keep", "1", "--resume", "--resume-previous", "--early-stop", "3", "--spike",
+               "0.3333333333333333", "--deterministic", "--profile", "5", "--verbose"}) == wanted);
 }
 
-TEST_CASE("the help names every option with its default") {
+TEST_CASE("the file that options write is read back as the same options") {
+  for (auto const& options : {Options{}, all_other()}) {
+    File const file(options.to_toml());
+    CHECK(parse({"--config", file.path.string()}) == options);
+  }
+  CHECK(Options{}.to_toml().starts_with("data = \"data/austen\"\n"));
+  CHECK(all_other().to_toml().find("\nspike = 0.3333333333333333\n") != std::string::npos);
+}
+
+TEST_CASE("the command line goes before the file, and a program's own options may stand in both") {
+  File const file("steps = 5\nminutes = 2\nwidth = 64\ndepth = 3\n");
+  Options options;
+  CLI::App app;
+  int width = 32, depth = 2;
+  app.add_option("--depth", depth);
+  options.add_to(app);
+  app.add_option("--width", width);
+  app.parse(std::vector<std::string>{"128", "--width", file.path.string(), "--config", "6", "--steps"});
+  CHECK(options.steps == 6);
+  CHECK(options.minutes == 2);
+  CHECK(width == 128);
+  CHECK(depth == 3);
+}
+
+TEST_CASE("the help names every option with its default and its meaning") {
   Options options;
   CLI::App app;
   options.add_to(app);
   auto const help = app.help();
-  for (char const* name : {"--data", "--tokenizer", "--out", "--device", "--steps", "--minutes", "--validate-every",
-                           "--sample", "--threads", "--seed", "--quiet", "--require-fused"}) {
-    CAPTURE(name);
-    CHECK(help.find(name) != std::string::npos);
+  for (auto const& [key, value] : options.entries()) {
+    auto const option = on_command_line(key);
+    CAPTURE(option);
+    auto const at = help.find("  " + option + " ");
+    REQUIRE(at != std::string::npos);
+    auto const end = help.find("\n  --", at);
+    auto const entry = help.substr(at, end - at);
+    CHECK(entry.size() > option.size() + 20);
+    auto const shown = value == "false"             ? std::string("(default: off)")
+                       : value.ends_with(".0")      ? "=" + value.substr(0, value.size() - 2)
+                       : value.starts_with('"') && value.size() > 2 ? "=" + value.substr(1, value.size() - 2)
+                                                    : "=" + value;
+    CAPTURE(entry);
+    CHECK(entry.find(shown) != std::string::npos);
   }
-  CHECK(help.find("=1000") != std::string::npos);
+  CHECK(help.find("--config FILE") != std::string::npos);
 }
 
-TEST_CASE("unknown options and impossible values are refused") {
-  CHECK_THROWS_AS(parse({"--stps", "3"}), CLI::ParseError);
-  CHECK_THROWS_AS(parse({"--steps", "0"}), CLI::ParseError);
-  CHECK_THROWS_AS(parse({"--steps", "many"}), CLI::ParseError);
-  CHECK_THROWS_AS(parse({"--minutes", "-1"}), CLI::ParseError);
+TEST_CASE("unknown options and impossible values are refused, with what was expected") {
+  CHECK_THROWS_WITH_AS(parse({"--stps", "3"}), "unknown option '--stps' (did you mean '--steps'?)", CLI::ParseError);
+  CHECK_THROWS_WITH_AS(parse({"--steps", "0"}), "--steps: expected a whole number above 0, found '0'", CLI::ParseError);
+  CHECK_THROWS_WITH_AS(parse({"--steps", "many"}), "--steps: expected a whole number above 0, found 'many'", CLI::ParseError);
+  CHECK_THROWS_WITH_AS(parse({"--minutes", "-1"}), "--minutes: expected a number, 0 or more, found '-1'", CLI::ParseError);
+  CHECK_THROWS_WITH_AS(parse({"--seed", "-1"}), "--seed: expected a whole number, found '-1'", CLI::ParseError);
+  CHECK_THROWS_AS(parse({"--spike", "nan"}), CLI::ParseError);
+  CHECK_THROWS_AS(parse({"--spike", "inf"}), CLI::ParseError);
+  CHECK_THROWS_AS(parse({"--accumulate", "0"}), CLI::ParseError);
+  CHECK_THROWS_AS(parse({"--keep", "0"}), CLI::ParseError);
+  CHECK_THROWS_AS(parse({"--threads", "99999999999"}), CLI::ParseError);
+  CHECK(parse({"--steps", "010"}).steps == 10);
+  File const file("keep = 0\n");
+  CHECK_THROWS_WITH_AS(parse({"--config", file.path.string()}),
+                       doctest::Contains("lierne_options.toml:1: keep: expected a whole number above 0, found '0'"), CLI::ParseError);
+}
+
+TEST_CASE("what does not go together is refused") {
+  CHECK_NOTHROW(Options{}.validate());
+  CHECK_NOTHROW((Options{.out = "a", .checkpoint_every = 5, .resume = true}.validate()));
+  auto const refused = [](Options const& options, char const* words) {
+    CHECK_THROWS_WITH_AS(options.validate(), doctest::Contains(words), ArgumentError);
+  };
+  refused({.steps = 0}, "options: steps: expected a whole number above 0, found 0");
+  refused({.spike = -1}, "options: spike: expected a number, 0 or more, found -1");
+  refused({.quiet = true, .verbose = true}, "quiet and verbose exclude each other");
+  refused({.out = "a", .resume = true, .resume_previous = true}, "resume and resume_previous exclude each other");
+  refused({.checkpoint_every = 5}, "checkpoint_every needs a run directory");
+  refused({.resume = true}, "resume needs a run directory");
+  refused({.resume_previous = true}, "resume_previous needs a run directory");
+  refused({.validate_every = 0, .early_stop = 2}, "early_stop needs validations");
 }

@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "lierne/core/write_file.hpp"
 #include "lierne/mesh/launch.hpp"
 #include "lierne/sweep/report.hpp"
 #include "lierne/sweep/results.hpp"
@@ -37,6 +38,8 @@ struct SweepOptions : Options {
   void add_to(CLI::App& app);
   /// Reads the command line, as `Options::parse` does.
   static SweepOptions parse(int argc, char** argv);
+  /// Every option as a file that `--config` reads back.
+  std::string to_toml() const;
 };
 
 /// What a sweep ended with.
@@ -88,7 +91,8 @@ void for_each_cell(Grid& grid, Cell const& cell, Axes const& axes, Body const& b
 /// compile as M + R.
 /// Rows are kept by a key of specification, rule, settings, data, seed, steps and this program's file; a row that is there
 /// is not run again, so a sweep that was stopped goes on where it was. The table goes to standard output.
-/// Errors: those of `Trainer` other than divergence; `LaunchError` under several processes; `ArgumentError` for `minutes`.
+/// Errors: those of `Trainer` other than divergence; `LaunchError` under several processes; `ArgumentError` for `minutes` and
+/// checkpoints.
 /// Example: `sweep(options, axis<Rope{}, NoPosition{}>("position"), axis("rule", adamw(), adopt()), seeds(3),
 ///   [&](auto position, auto rule) { return trial(Model<with(base, position())>{}, rule, data); });`
 template <class... AxesThenBody>
@@ -114,7 +118,12 @@ LIERNE_INLINE SweepOptions SweepOptions::parse(int argc, char** argv) {
   CLI::App app{"compares variants of language models and their training"};
   options.add_to(app);
   detail::parse_or_exit(app, argc, argv);
+  detail::validate_or_exit(options);
   return options;
+}
+
+LIERNE_INLINE std::string SweepOptions::to_toml() const {
+  return Options::to_toml() + "baseline = " + to_toml_value(baseline) + "\n";
 }
 
 namespace detail {
@@ -133,6 +142,9 @@ LIERNE_INLINE Grid::Grid(SweepOptions const& options) : state_(new State{.option
                      " (start one sweep a process, each with an --out of its own)");
   check(options.minutes == 0, "sweep: expected no limit of minutes, for rows compare runs of equal steps, found ",
         options.minutes, " (use --steps)");
+  check(options.checkpoint_every == 0 && !options.resume && !options.resume_previous,
+        "sweep: expected no checkpoints to write or to go on from, for a sweep keeps its finished rows (leave out checkpoint_every, "
+        "resume and resume_previous)");
   if (!options.out.empty()) state_->file.emplace(options.out);
 }
 
@@ -180,6 +192,8 @@ LIERNE_INLINE void Grid::run(Cell const& cell, FunctionRef<Trial()> make) {
     Options one = options;
     one.seed = row.seed;
     one.out.clear();
+    one.profile = 0;
+    one.verbose = false;
     one.sample = 0;
     one.quiet = true;
     run_trial(std::move(trial), one, row);

@@ -136,13 +136,6 @@ inline void test(Variant& variant, Variant const& baseline) {
   variant.against = paired_test(a, b);
 }
 
-inline std::string fixed(double value, int digits, bool sign = false) {
-  if (std::isnan(value)) return "";
-  char text[64];
-  std::snprintf(text, sizeof text, sign ? "%+.*f" : "%.*f", digits, value);
-  return text;
-}
-
 inline std::string probability(double p) { return p < 0.001 ? "<0.001" : fixed(p, 3); }
 
 inline std::string diverged_note(Candidate const& candidate) {

@@ -4,8 +4,10 @@
 
 #include <malloc.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 
 namespace lierne {
 
@@ -24,6 +26,16 @@ inline std::int64_t peak_resident_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+/// The resident size of the process now, in bytes; 0 where /proc does not tell.
+inline std::int64_t resident_bytes() {
+  long long pages = 0;
+  if (auto* file = std::fopen("/proc/self/statm", "r"); file != nullptr) {
+    if (std::fscanf(file, "%*s %lld", &pages) != 1) pages = 0;
+    std::fclose(file);
+  }
+  return std::int64_t{pages} * ::sysconf(_SC_PAGESIZE);
 }
 
 }  // namespace lierne

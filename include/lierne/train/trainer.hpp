@@ -7,6 +7,7 @@
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/optim.hpp"
 #include "lierne/train/clock.hpp"
+#include "lierne/train/metrics_file.hpp"
 #include "lierne/train/noise_meter.hpp"
 #include "lierne/train/options.hpp"
 #include "lierne/train/progress.hpp"
