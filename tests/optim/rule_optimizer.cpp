@@ -57,6 +57,43 @@ TEST_CASE("the three paths do the same") {
   }
 }
 
+TEST_CASE("a step that the caller refuses, or that its question ends, moves nothing and keeps gradients") {
+  auto const grouped_rule = scheduled(rule(), warmup(3), groups(on<Kind::matrix>(clip_norm(1.0) | lion({.rate = 1e-3})), otherwise()));
+  for (auto const path : paths) {
+    for (int kind = 0; kind < 2; ++kind) {
+      auto const optimizer = kind == 0 ? bind(rule(), path) : bind(grouped_rule, path);
+      auto slots = after(*optimizer, parameters(float64), 0, 2);
+      give_gradients(slots, 2);
+      std::vector<Tensor> weights, gradients;
+      double squares = 0;
+      for (auto const& slot : slots) {
+        weights.push_back(slot.weight.clone());
+        gradients.push_back(slot.weight.grad());
+        if (gradients.back().defined()) squares += gradients.back().square().sum().item<double>();
+      }
+      auto const state = optimizer->state().at("optim.state.matrix.step").item<double>();
+      double asked = 0;
+      auto const report = optimizer->step(slots, {.step = 2, .total = 100, .accept = [&](double norm) { return asked = norm, false; }});
+      CHECK(report.refused);
+      CHECK(report.updated == 0);
+      CHECK(asked == doctest::Approx(std::sqrt(squares)).epsilon(1e-12));
+      CHECK(report.grad_norm == asked);
+      StepContext const throws{.step = 2, .total = 100, .accept = [](double) -> bool { throw NumericError("no"); }};
+      CHECK_THROWS_AS(optimizer->step(slots, throws), NumericError);
+      for (std::size_t i = 0; i < slots.size(); ++i) {
+        CHECK(slots[i].weight.equal(weights[i]));
+        CHECK(slots[i].weight.grad().defined() == gradients[i].defined());
+      }
+      CHECK(optimizer->state().at("optim.state.matrix.step").item<double>() == state);
+      // Accepted, it is the step without the question.
+      auto const plain = kind == 0 ? bind(rule(), path) : bind(grouped_rule, path);
+      auto expected = after(*plain, parameters(float64), 0, 3);
+      optimizer->step(slots, {.step = 2, .total = 100, .accept = [](double) { return true; }});
+      for (std::size_t i = 0; i < slots.size(); ++i) CHECK(slots[i].weight.equal(expected[i].weight));
+    }
+  }
+}
+
 TEST_CASE("a run that is saved and loaded in its middle goes on bit for bit") {
   for (auto const path : paths) {
     auto const through = after(*bind(rule(), path), parameters(float32), 0, 10);

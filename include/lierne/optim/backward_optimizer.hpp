@@ -115,9 +115,9 @@ LIERNE_INLINE BackwardOptimizer::BackwardOptimizer(std::unique_ptr<Optimizer> ru
 
 LIERNE_INLINE void BackwardOptimizer::begin(StepContext const& context) {
   check(!context_, "optimizer: begin: expected end() after the last begin, found a second begin");
-  check(!context.grad_norm && !context.measure_norm && !context.sum_over_ranks && !context.reduce_over_ranks,
+  check(!context.grad_norm && !context.accept && !context.measure_norm && !context.sum_over_ranks && !context.reduce_over_ranks,
         "optimizer: begin: a step in the backward pass has no gradient norm and no sums over ranks "
-        "(leave measure_norm, grad_norm, sum_over_ranks and reduce_over_ranks out, or use bind)");
+        "(leave measure_norm, grad_norm, accept, sum_over_ranks and reduce_over_ranks out, or use bind)");
   context_ = context;
   report_ = {.rate = rule_->rate(context)};
   moved_.assign(slots_.size(), false);

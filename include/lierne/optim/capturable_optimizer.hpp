@@ -104,8 +104,8 @@ std::unique_ptr<CapturableOptimizer> bind_capturable(Node const& rule) {
 inline StepReport CapturableOptimizer::step(std::span<Slot const> slots, StepContext const& context) {
   NoGrad const no_grad;
   evaluation_.check_ended("step");
-  check(!context.sum_over_ranks && !context.grad_norm,
-        "optimizer: a capturable step takes no sum_over_ranks and no grad_norm, which are numbers of the host");
+  check(!context.sum_over_ranks && !context.grad_norm && !context.accept,
+        "optimizer: a capturable step takes no sum_over_ranks, grad_norm and accept, which are numbers of the host");
   StepReport report{.rate = passes_->initial_rate() * factor_at(context)};
   auto const first = std::find_if(slots.begin(), slots.end(), [](auto const& slot) { return slot.weight.grad().defined(); });
   if (first == slots.end()) return report;

@@ -2,6 +2,7 @@
 // The gradient-noise scale: up to which batch size more examples make a better step. Sees the standard library only.
 #pragma once
 
+#include <array>
 #include <span>
 
 #include "lierne/core/compiled.hpp"
@@ -47,6 +48,10 @@ class GradientNoise {
   double signal() const { return signal_ / weight_; }
   double noise() const { return noise_ / weight_; }
   double scale() const;
+
+  /// The two sums and their weight, from which another object goes on.
+  std::array<double, 3> state() const { return {signal_, noise_, weight_}; }
+  void restore(std::array<double, 3> const& state) { signal_ = state[0], noise_ = state[1], weight_ = state[2]; }
 
  private:
   double memory_;

@@ -148,11 +148,15 @@ inline StepReport GroupedOptimizer::step(std::span<Slot const> slots, StepContex
     if (slot.counted) counted.push_back(std::move(gradient));
   }
   auto inner = context;
-  if ((clips || context.measure_norm) && !inner.grad_norm) inner.grad_norm = detail::global_norm(counted, base, context);
+  if ((clips || context.measure_norm || context.accept) && !inner.grad_norm) inner.grad_norm = detail::global_norm(counted, base, context);
   if (base.unscales() && !std::isfinite(*inner.grad_norm)) {
     for (auto const& slot : slots) slot.weight.mutable_grad().reset();
     return {.rate = rate(context), .grad_norm = *inner.grad_norm, .skipped = true};
   }
+  if (context.accept && !context.accept(*inner.grad_norm)) {
+    return {.rate = rate(context), .grad_norm = *inner.grad_norm, .refused = true};
+  }
+  inner.accept = {};
   StepReport report;
   std::vector<MonitorBook> books(rules_.size());
   for (std::size_t r = 0; r < rules_.size(); ++r) {

@@ -41,6 +41,9 @@ struct StepContext {
   std::function<double(double)> sum_over_ranks = {};
   /// The same for what a monitor has summed. Called once in a measured step, on every rank alike.
   ReduceOverRanks reduce_over_ranks = {};
+  /// Asked with the global norm before anything changes, on every rank alike; false: nothing moves, the gradients stay, and
+  /// the report says `refused`. What it throws comes through, with nothing moved. The norm is measured for it.
+  std::function<bool(double grad_norm)> accept = {};
   double loss_scale = 1;  ///< what the loss was multiplied by; needs `unscale()` in the rule
 };
 
@@ -52,6 +55,7 @@ struct StepReport {
   std::int64_t updated = 0;  ///< slots that had a gradient
   bool accumulated = false;  ///< the call kept gradients for a later one, and nothing moved
   bool skipped = false;      ///< a gradient was not finite, so that nothing moved
+  bool refused = false;      ///< `StepContext::accept` refused the norm: nothing moved, and the gradients are still there
   std::map<std::string, double> metrics{};  ///< of a step that the rule's monitor measures, by the keys of `Monitor`
 };
 

@@ -149,13 +149,17 @@ inline StepReport RuleOptimizer::step(std::span<Slot const> slots, StepContext c
   }
 
   auto const largest = passes_->largest_norm();
-  if (largest || passes_->unscales() || context.measure_norm || context.grad_norm) {
+  if (largest || passes_->unscales() || context.measure_norm || context.grad_norm || context.accept) {
     report.grad_norm = context.grad_norm ? *context.grad_norm : detail::global_norm(counted, *passes_, context);
     report.clipped = largest && ClipNorm{*largest}.factor(report.grad_norm) < 1;
   }
   if (passes_->unscales() && !std::isfinite(report.grad_norm)) {
     for (auto const* slot : present) slot->weight.mutable_grad().reset();
     report.skipped = true;
+    return report;
+  }
+  if (context.accept && !context.accept(report.grad_norm)) {
+    report.refused = true;
     return report;
   }
   struct Numbers {
