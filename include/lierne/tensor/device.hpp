@@ -28,4 +28,7 @@ inline Device open_device(std::string const& name, int local_rank = 0) {
 /// Sets how many threads a tensor operation on the CPU may use.
 inline void set_threads(int threads) { at::set_num_threads(threads); }
 
+/// From now on operators of LibTorch that may give other bits from run to run throw, where they have no other form.
+inline void use_deterministic_operators() { at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false); }
+
 }  // namespace lierne
