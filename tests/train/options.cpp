@@ -32,6 +32,7 @@ Options all_other() {
           .steps = 7,
           .minutes = 0.1,
           .validate_every = 0,
+          .validate_first = true,
           .sample = 0,
           .threads = 2,
           .seed = ~std::uint64_t{0},
@@ -73,10 +74,10 @@ TEST_CASE("options have defaults, and the command line replaces each of them") {
   CHECK(defaults.keep == 3);
   auto const wanted = all_other();
   auto const others = wanted.entries(), usual = defaults.entries();
-  REQUIRE(others.size() == 23);
+  REQUIRE(others.size() == 24);
   for (std::size_t i = 0; i < others.size(); ++i) CHECK(others[i] != usual[i]);
   CHECK(parse({"--data", "x.txt", "--tokenizer", "folder with \"quotes\"/t.json", "--out", "runs/ä", "--device", "cuda:1",
-               "--steps", "7", "--minutes", "0.1", "--validate-every", "0", "--sample", "0", "--threads", "2", "--seed",
+               "--steps", "7", "--minutes", "0.1", "--validate-every", "0", "--validate-first", "--sample", "0", "--threads", "2", "--seed",
                "18446744073709551615", "--quiet", "--require-fused", "--data-seed", "1", "--accumulate", "4",
                "--checkpoint-every", "50", "--keep", "1", "--resume", "--resume-previous", "--early-stop", "3", "--spike",
                "0.3333333333333333", "--deterministic", "--profile", "5", "--verbose"}) == wanted);

@@ -266,6 +266,52 @@ TEST_CASE("two processes train as one") {
   SUBCASE("tensor") { processes::run("rank: trains under tensor 2", 2); }
 }
 
+TEST_CASE("a run ends when validations bring nothing better") {
+  auto data = small::data();
+  auto given = options(100);
+  given.validate_every = 2;
+  given.early_stop = 3;
+  Trainer trainer{Model<small::spec>{}, scheduled(plain_sgd(1e-30), warmup(0) | stable()), given};
+  CHECK(trainer.fit(data).steps == 8);  // the best at step 2, and three that equal it
+}
+
+TEST_CASE("evaluation alone gives the loss of the weights as they are") {
+  auto data = small::data(), same = small::data();
+  Trainer trainer{Model<small::spec>{}, rule(), options(1)};
+  auto const before = trainer.evaluate(data);
+  CHECK(before.loss == doctest::Approx(std::log(4096.0)).epsilon(0.1));  // as good as nothing learnt
+  auto given = options(1);
+  given.validate_first = true;
+  struct First : Sink {
+    double* loss;
+    explicit First(double* to) : loss(to) {}
+    void write(ValidationMetrics const& m) override { if (m.step == 0) *loss = m.loss; }
+  };
+  double first = 0;
+  Trainer trained{Model<small::spec>{}, rule(), given};
+  trained.add_sink(std::make_unique<First>(&first));
+  trained.fit(same);
+  CHECK(first == before.loss);
+}
+
+TEST_CASE("a run directory holds what the run was and what it did") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_directory";
+  std::filesystem::remove_all(folder);
+  auto data = small::data();
+  auto given = options(8, folder.string());
+  given.profile = 2;
+  given.checkpoint_every = 4;
+  given.keep = 1;
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), given};
+  trainer.fit(data);
+  for (char const* file : {"run.json", "metrics.jsonl", "metrics.prom", "report.html", "trace.json", "checkpoints/latest",
+                           "checkpoints/step-000000008/manifest.json"}) {
+    CAPTURE(file);
+    CHECK(std::filesystem::file_size(folder / file) > 0);
+  }
+  CHECK_FALSE(std::filesystem::exists(folder / "checkpoints/step-000000004"));
+}
+
 TEST_CASE("what cannot work is said before training") {
   auto data = small::data();
   auto wrong_device = options(1);

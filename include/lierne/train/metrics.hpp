@@ -20,6 +20,7 @@ struct StepMetrics {
   double elapsed = 0;         ///< since the process started, seconds
   std::int64_t tokens = 0;    ///< seen so far by all processes
   double data_seconds = 0;    ///< of this step, waiting for its batch
+  bool skipped = false;       ///< nothing moved: no valid label, or a norm that was refused; without a label no loss either (NaN)
   std::map<std::string, double> optimizer{};  ///< of a measured step: the rule's monitor
   std::map<std::string, double> model{};      ///< load of experts; of a measured step: probes, and gradient noise
 };

@@ -98,6 +98,7 @@ LIERNE_INLINE void MetricsFile::write(StepMetrics const& m) {
   nlohmann::ordered_json object{{"step", m.step}, {"loss", m.loss}, {"grad_norm", m.grad_norm}, {"rate", m.rate},
                               {"tokens_per_s", m.tokens_per_s}, {"seconds", m.seconds}, {"elapsed", m.elapsed},
                               {"tokens", m.tokens}, {"data_seconds", m.data_seconds}};
+  if (m.skipped) object["skipped"] = true;
   for (auto const* measured : {&m.optimizer, &m.model}) {
     for (auto const& [key, value] : *measured) object[key] = value;
   }

@@ -2,6 +2,7 @@
 // Measures the gradient-noise scale while a model trains: a measured step goes in several micro-batches.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 
@@ -33,14 +34,18 @@ class NoiseMeter {
   /// Whether the step after `finished` steps is measured.
   bool due(std::int64_t finished) const { return settings_.every > 0 && (finished + 1) % settings_.every == 0; }
 
-  /// Runs the batch's micro-batches and leaves the gradients of all, summed over ranks. `loss` gives that of some rows;
-  /// the sum of them is returned.
+  /// Runs the batch's micro-batches, at least `least_parts`, and leaves the gradients of all, summed over ranks. `loss` gives
+  /// that of some rows; the sum of them is returned.
   double backward_of(Tensor const& tokens, Tensor const& labels, double count,
                      std::vector<Parameter*> const& parameters, Mesh const& mesh,
-                     FunctionRef<Tensor(Tensor const& tokens, Tensor const& labels)> loss);
+                     FunctionRef<Tensor(Tensor const& tokens, Tensor const& labels)> loss, int least_parts = 1);
 
   /// The averages with that step in them. A step without a valid label in one of its parts counts for nothing.
   std::map<std::string, double> metrics() const;
+
+  /// What a checkpoint keeps of it.
+  std::array<double, 3> averages() const { return noise_.state(); }
+  void restore(std::array<double, 3> const& averages) { noise_.restore(averages); }
 
  private:
   NoiseSettings settings_;
@@ -54,9 +59,10 @@ LIERNE_INLINE NoiseMeter::NoiseMeter(NoiseSettings settings) : settings_(setting
 
 LIERNE_INLINE double NoiseMeter::backward_of(Tensor const& tokens, Tensor const& labels, double count,
                                              std::vector<Parameter*> const& parameters, Mesh const& mesh,
-                                             FunctionRef<Tensor(Tensor const&, Tensor const&)> loss) {
+                                             FunctionRef<Tensor(Tensor const&, Tensor const&)> loss, int least_parts) {
   auto const rows = tokens.size(0);
-  check(rows >= settings_.parts, "measure_noise: expected at least ", settings_.parts,
+  int const part_count = std::max(settings_.parts, least_parts);
+  check(rows >= part_count, "measure_noise: expected at least ", part_count,
         " rows of the batch on each process, one for each part, found ", rows);
   auto const squares_of_counted = [&] {
     std::vector<Tensor> once;
@@ -68,8 +74,8 @@ LIERNE_INLINE double NoiseMeter::backward_of(Tensor const& tokens, Tensor const&
   double total = 0;
   std::vector<double> numbers;  // of this rank, to be added over all: labels and squares of each part, squares of all
   std::vector<Tensor> sums(parameters.size());
-  for (int part = 0; part < settings_.parts; ++part) {
-    auto const from = part * rows / settings_.parts, size = (part + 1) * rows / settings_.parts - from;
+  for (int part = 0; part < part_count; ++part) {
+    auto const from = part * rows / part_count, size = (part + 1) * rows / part_count - from;
     auto const part_labels = labels.narrow(0, from, size);
     auto const mean = loss(tokens.narrow(0, from, size), part_labels);
     backward(mean);
@@ -98,7 +104,7 @@ LIERNE_INLINE double NoiseMeter::backward_of(Tensor const& tokens, Tensor const&
   auto const read = all.cpu();
   auto const* number = read.const_data_ptr<double>();
   std::vector<GradientNorm> parts;
-  for (int part = 0; part < settings_.parts; ++part, number += 2) {
+  for (int part = 0; part < part_count; ++part, number += 2) {
     if (number[0] == 0) return total;
     parts.push_back({number[0], number[1] * (count / number[0]) * (count / number[0])});
   }

@@ -39,6 +39,7 @@ struct Options {
   std::int64_t steps = 1000;
   double minutes = 0;                 ///< 0: no limit; else fewer steps, so that training ends about then
   std::int64_t validate_every = 250;  ///< steps; 0: at the end alone
+  bool validate_first = false;        ///< also before the first step
   std::int64_t sample = 120;          ///< tokens of text generated at the end; 0: none
   int threads = 0;                    ///< of LibTorch's pool; 0: its own choice
   std::uint64_t seed = 42;            ///< of the model's first values
@@ -101,6 +102,7 @@ void each_option(O& o, Row&& row) {
   row("steps", o.steps, above_zero, "optimizer steps");
   row("minutes", o.minutes, not_below_zero, "end training after about so many minutes, by fewer steps (0: no limit)");
   row("validate_every", o.validate_every, not_below_zero, "steps between validations (0: at the end alone)");
+  row("validate_first", o.validate_first, none, "validate before the first step too");
   row("sample", o.sample, not_below_zero, "tokens of text to generate at the end (0: none)");
   row("threads", o.threads, not_below_zero, "threads of tensor operations (0: LibTorch's choice)");
   row("seed", o.seed, none, "seed of the first weights");

@@ -45,6 +45,8 @@ class Progress {
   void show(StepMetrics const& m);
   void show(ValidationMetrics const& m);
   void note(std::string const& text);
+  /// From now on steps show their share of so many operations a second.
+  void set_peak(double peak) { settings_.peak = peak; }
   /// Ends a line that a last step would have ended: for a run that stops before it.
   void end();
 

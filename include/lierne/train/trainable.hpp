@@ -17,6 +17,8 @@ class Trainable {
   virtual Plan plan() const = 0;
   virtual std::string name() const = 0;
   virtual std::int64_t vocab() const = 0;
+  /// The dtype of its products.
+  virtual Dtype compute() const = 0;
   virtual std::int64_t parameter_count() const = 0;
   /// Training FLOPs for one token at a sequence length.
   virtual double flops_per_token(std::int64_t length) const = 0;
@@ -27,6 +29,8 @@ class Trainable {
   virtual Tensor probed_loss(Tensor const& tokens, Tensor const& labels, double count) {
     return loss(tokens, labels, count);
   }
+  /// The same loss; `observer` sees every site.
+  virtual Tensor observed_loss(Tensor const& tokens, Tensor const& labels, double count, Observer& observer) = 0;
   /// Ends the step of the layers of experts, see `AnyModel`; returns their loads.
   virtual std::vector<ExpertLoad> update_expert_bias() { return {}; }
   virtual Tensor logits(Tensor const& tokens) = 0;
@@ -44,6 +48,7 @@ class TrainableModel final : public Trainable {
   Plan plan() const override { return M::plan_record; }
   std::string name() const override { return lierne::name(M::record); }
   std::int64_t vocab() const override { return M::record.vocab; }
+  Dtype compute() const override { return M::compute; }
   std::int64_t parameter_count() const override { return lierne::parameters(M::record).total(); }
   double flops_per_token(std::int64_t length) const override {
     return lierne::flops_per_token(M::record, static_cast<double>(length));
@@ -63,6 +68,9 @@ class TrainableModel final : public Trainable {
     if constexpr (has_probes) return model_.loss(tokens, labels, count, model_.probes());
     return loss(tokens, labels, count);
   }
+  Tensor observed_loss(Tensor const& tokens, Tensor const& labels, double count, Observer& observer) override {
+    return model_.loss(tokens, labels, count, observer);
+  }
   std::vector<ExpertLoad> update_expert_bias() override { return model_.update_expert_bias(); }
   Tensor logits(Tensor const& tokens) override { return model_.forward(tokens); }
   std::vector<Parameter*> parameters() override { return model_.parameters(); }
@@ -81,6 +89,9 @@ class Batches {
   virtual ~Batches() = default;
   virtual Batch next() = 0;
   virtual void shard(Shard shard) = 0;
+  /// Where the next batch starts, and going on from there: see `Batched`.
+  virtual Position position() const = 0;
+  virtual void seek(Position position) = 0;
   /// Held-out batches, and one of them.
   virtual std::int64_t validation_size() const = 0;
   virtual Batch validation(std::int64_t index) const = 0;
@@ -101,6 +112,8 @@ class StreamBatches final : public Batches {
     stream_->shard(shard);
     held_out_ = stream_->validation();
   }
+  Position position() const override { return stream_->position(); }
+  void seek(Position position) override { stream_->seek(position); }
   std::int64_t validation_size() const override { return held_out_.size(); }
   Batch validation(std::int64_t index) const override { return held_out_[index]; }
   std::int64_t length() const override { return stream_->length(); }

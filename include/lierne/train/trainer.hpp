@@ -7,11 +7,14 @@
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/optim.hpp"
 #include "lierne/train/clock.hpp"
-#include "lierne/train/metrics_file.hpp"
-#include "lierne/train/noise_meter.hpp"
+#include "lierne/train/early_stop.hpp"
 #include "lierne/train/options.hpp"
 #include "lierne/train/progress.hpp"
+#include "lierne/train/run_state.hpp"
 #include "lierne/train/sample.hpp"
+#include "lierne/train/sink.hpp"
+#include "lierne/train/stop_signal.hpp"
+#include "lierne/train/training_step.hpp"
 
 #if LIERNE_BODIES
 #include <algorithm>
@@ -19,11 +22,24 @@
 #include <numbers>
 
 #include "lierne/tensor/device.hpp"
+#include "lierne/tensor/machine.hpp"
 #include "lierne/tensor/memory.hpp"
 #include "lierne/tensor/operations.hpp"
+#include "lierne/tensor/profiler.hpp"
+#include "lierne/train/gemm_peak.hpp"
+#include "lierne/train/run_directory.hpp"
 #endif
 
 namespace lierne {
+
+class OperatorProfiler;
+
+namespace detail {
+
+/// Steps that a profile leaves out: the first ones allocate.
+inline constexpr std::int64_t steps_before_profile = 3;
+
+}  // namespace detail
 
 /// What a run ended with.
 struct TrainResult {
@@ -32,13 +48,17 @@ struct TrainResult {
   double validation_loss = 0;  ///< nats a token
   double bits_per_byte = 0;    ///< of the held-out text
   double seconds = 0;          ///< training alone, without set-up and validation
+  bool stopped = false;        ///< by a signal, before its last step
 };
 
 /// Trains a model by a rule on data. Typed outside, small inside: the loop is compiled once, whatever the model and rule.
-/// Order of a step: forward and backward → gradient sums over ranks → selection biases of experts → clip and update in
-/// one pass → metrics.
+/// The order of a step is that of `TrainingStep`.
+/// SIGINT and SIGTERM end a run after the step that they meet, with a checkpoint where there is a run directory. With
+/// `resume` a run goes on from there, bit for bit as if it had not ended, or begins where there is no checkpoint yet.
 /// Errors: `LaunchError` when the launch does not fit the model's plan; `ArgumentError` for a tokenizer with more ids
-/// than the vocabulary; `NumericError` when the loss is not finite, naming the step.
+/// than the vocabulary; `NumericError` where the loss or the gradient norm is not finite, naming the step and the first tensor
+/// that is not; `FileError` for a run directory or a checkpoint, naming the file; `LaunchError` for checkpoints of several
+/// processes, which are not written yet.
 /// Example: `Trainer trainer{Model<gpt>{}, scheduled(rule, schedule), options}; trainer.fit(data);`
 class Trainer {
  public:
@@ -54,16 +74,25 @@ class Trainer {
   /// Trains for `options.steps` steps (or the minutes given), validates, and prints a sample.
   template <class Data>
   TrainResult fit(Data& data) {
-    if constexpr (std::is_base_of_v<Batches, Data>) {
-      return run(data);
-    } else {
-      detail::StreamBatches<Data> batches(data);
-      return run(batches);
-    }
+    return with_batches(data, [this](Batches& batches) { return run(batches); });
+  }
+  /// Validates the model as it is, or as the checkpoint that the options resume from has it.
+  template <class Data>
+  ValidationMetrics evaluate(Data& data) {
+    return with_batches(data, [this](Batches& batches) {
+      start(batches);
+      Progress progress(options_.quiet || mesh_.rank() != 0);
+      resume(progress);
+      return validate(batches, finished_);
+    });
   }
 
   /// Calls `observe` with the numbers of every step, after it.
   void observe(std::function<void(StepMetrics const&)> observe) { observe_ = std::move(observe); }
+
+  /// Sends the numbers of every step and validation, and samples, to a sink of one's own beside those of the run directory.
+  /// Example: `trainer.add_sink(std::make_unique<Last>())`, where `struct Last : Sink { void write(StepMetrics const& m) override; }`.
+  void add_sink(std::unique_ptr<Sink> sink) { sinks_.add(std::move(sink)); }
 
   /// Measures the gradient-noise scale every few steps. Example: `trainer.measure_noise({.every = 10})`.
   void measure_noise(NoiseSettings settings = {}) { noise_.emplace(settings); }
@@ -73,12 +102,22 @@ class Trainer {
   Mesh const& mesh() const { return mesh_; }
 
  private:
+  template <class Data, class Use>
+  auto with_batches(Data& data, Use const& use) {
+    if constexpr (std::is_base_of_v<Batches, Data>) {
+      return use(data);
+    } else {
+      detail::StreamBatches<Data> batches(data);
+      return use(batches);
+    }
+  }
   TrainResult run(Batches& batches);
   void start(Batches& batches);
-  StepMetrics step(Batches& batches, std::int64_t step, std::int64_t steps);
+  void resume(Progress& progress);
+  void save(Progress& progress);
+  Sinks open_sinks(Batches const& batches) const;
   ValidationMetrics validate(Batches const& batches, std::int64_t step);
-  double over_data_ranks(double value) const;
-  std::int64_t from_first_rank(std::int64_t value) const;
+  void finish_profile(OperatorProfiler& profiler, Progress& progress) const;
 
   Clock clock_;
   std::unique_ptr<Trainable> model_;
@@ -87,101 +126,74 @@ class Trainer {
   std::function<void(StepMetrics const&)> observe_{};
   Mesh mesh_;
   Device device_ = at::kCPU;
-  std::vector<Parameter*> parameters_;
   std::vector<Slot> slots_;
+  std::optional<TrainingStep> step_;
   std::optional<NoiseMeter> noise_;
-  std::int64_t tokens_ = 0;
+  Sinks sinks_;
+  EarlyStop early_stop_;
+  RunState state_;
+  std::unique_ptr<CheckpointWriter> writer_;
+  std::int64_t finished_ = 0;  // steps
 };
 
 #if LIERNE_BODIES
 LIERNE_INLINE void Trainer::start(Batches& batches) {
+  options_.validate();
   auto const launch = Launch::from_environment();
   device_ = open_device(options_.device, launch.local_rank);
   if (options_.threads > 0) set_threads(options_.threads);
   if (device_.is_cpu()) keep_freed_memory();
   check_vocabulary(batches.tokenizer(), model_->vocab());
   mesh_ = join(model_->plan(), launch, device_);
+  if (options_.deterministic) use_deterministic_operators();
   batches.shard({.rank = mesh_.data_rank(), .world = mesh_.data_world()});
   model_->init({.seed = options_.seed, .device = device_}, mesh_);
-  parameters_ = model_->parameters();
-  for (auto* p : parameters_) {
+  TrainingParts parts{.model = model_.get(), .optimizer = optimizer_.get(), .mesh = &mesh_, .device = device_,
+                      .parameters = model_->parameters()};
+  for (auto* p : parts.parameters) {
     slots_.push_back({.name = p->name, .weight = p->owned, .counted = counted(*p, mesh_), .kind = p->kind, .shape = p->shape,
                       .offset = p->box.offset});
   }
+  parts.slots = slots_;
+  step_.emplace(std::move(parts), options_.accumulate, options_.spike);
+  early_stop_ = {.patience = options_.early_stop};
+  state_ = {.model = model_.get(), .optimizer = optimizer_.get(), .batches = &batches, .guard = &step_->guard(),
+            .early_stop = &early_stop_, .noise = noise_ ? &*noise_ : nullptr};
+  finished_ = 0;
+  check<LaunchError>(mesh_.world() == 1 || (options_.checkpoint_every == 0 && !options_.resume && !options_.resume_previous),
+                     "Trainer: checkpoints of ", mesh_.world(), " processes are not written yet (leave checkpoint_every and resume out, "
+                     "or train in one process)");
 }
 
-LIERNE_INLINE double Trainer::over_data_ranks(double value) const {
-  auto const sum = at::scalar_tensor(value, at::TensorOptions().dtype(float64).device(device_)).reshape({1});
-  mesh_[Axis::replicate].sum(sum);
-  mesh_[Axis::shard].sum(sum);
-  return sum.item<double>();
-}
-
-LIERNE_INLINE std::int64_t Trainer::from_first_rank(std::int64_t value) const {
-  auto const shared = at::full({1}, value, at::TensorOptions().dtype(int64).device(device_));
-  mesh_.all().broadcast(shared);
-  return shared.item<std::int64_t>();
-}
-
-LIERNE_INLINE StepMetrics Trainer::step(Batches& batches, std::int64_t step, std::int64_t steps) {
-  StepMetrics metrics{.step = step, .steps = steps};
-  Clock clock;
-  auto const batch = batches.next();
-  metrics.data_seconds = clock.lap();
-  auto const count = static_cast<double>(batch.global_valid);
-  double loss = 0;
-  auto* const probes = model_->probes();
-  bool const probed = probes != nullptr && probes->due(step - 1), noisy = noise_ && noise_->due(step - 1);
-  if (batch.global_valid > 0) {
-    auto const tokens = batch.tokens.to(device_), labels = batch.labels.to(device_);
-    auto const mean_of = [&](Tensor const& rows, Tensor const& labels_of_rows) {
-      return probed ? model_->probed_loss(rows, labels_of_rows, count) : model_->loss(rows, labels_of_rows, count);
-    };
-    if (noisy) {
-      loss = noise_->backward_of(tokens, labels, count, parameters_, mesh_, mean_of);
-    } else {
-      auto const mean = mean_of(tokens, labels);
-      backward(mean);
-      loss = mean.item<double>();
-    }
+LIERNE_INLINE void Trainer::resume(Progress& progress) {
+  if (!options_.resume && !options_.resume_previous) return;
+  if (options_.resume && !has_checkpoint(options_.out)) {
+    progress.note("no checkpoint in " + options_.out + " yet: the run begins");
+    return;
   }
-  if (!noisy) sum_gradients(parameters_, mesh_);
-  metrics.loss = over_data_ranks(loss);
-  check<NumericError>(std::isfinite(metrics.loss), "training: the loss of step ", step, " is ", metrics.loss,
-                      " (lower the rate, or look at the data)");
-  auto const sum_all = [this](double value) {
-    auto const sum = at::scalar_tensor(value, at::TensorOptions().dtype(float64).device(device_)).reshape({1});
-    mesh_.all().sum(sum);
-    return sum.item<double>();
-  };
-  auto const reduce = [this](std::span<double> sums, std::span<double> maxima) {
-    auto const doubles = at::TensorOptions().dtype(float64);
-    auto const of = [&](std::span<double> values) {
-      return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, doubles);
-    };
-    auto const added = of(sums).to(device_).clone();
-    mesh_.all().sum(added);
-    of(sums).copy_(added);
-    auto const all = mesh_.all().gather(of(maxima).to(device_).unsqueeze(0));
-    of(maxima).copy_(all.amax(0));
-  };
-  for (auto const& load : model_->update_expert_bias()) {
-    metrics.model["expert_load/" + load.site + "/max"] = load.largest;
-    metrics.model["expert_load/" + load.site + "/unused"] = load.unused;
+  auto const saved = Checkpoint::open(options_.out, options_.resume_previous ? "previous" : "latest");
+  for (auto const& notice : state_.restore(saved)) progress.note(notice);
+  finished_ = state_.step;
+  step_->tokens = state_.tokens;
+  progress.note(message("goes on after step ", finished_, " from ", saved.path()));
+}
+
+LIERNE_INLINE void Trainer::save(Progress& progress) {
+  if (!writer_) writer_ = std::make_unique<CheckpointWriter>(options_.out, CheckpointSettings{.keep = options_.keep});
+  state_.step = finished_;
+  state_.tokens = step_->tokens;
+  auto const report = writer_->save(state_.content());
+  if (options_.verbose) {
+    progress.note(message("saved ", report.path, ": ", report.bytes >> 20, " MiB in ", fixed(report.seconds, 2), " s"));
   }
-  auto const report = optimizer_->step(
-      slots_, {.step = step - 1, .total = steps, .measure_norm = true, .sum_over_ranks = sum_all, .reduce_over_ranks = reduce});
-  tokens_ += batch.global_valid;
-  metrics.grad_norm = report.grad_norm;
-  metrics.optimizer = report.metrics;
-  if (probed) metrics.model.merge(probes->metrics(mesh_.all()));
-  if (noisy) metrics.model.merge(noise_->metrics());
-  metrics.rate = report.rate;
-  metrics.tokens = tokens_;
-  metrics.seconds = metrics.data_seconds + clock.lap();
-  metrics.tokens_per_s = count / metrics.seconds;
-  metrics.elapsed = clock_.elapsed();
-  return metrics;
+}
+
+LIERNE_INLINE Sinks Trainer::open_sinks(Batches const& batches) const {
+  return open_run(options_.out,
+                  {.spec = model_->name(), .plan = to_string(model_->plan()), .rule = optimizer_->name(), .device = device_name(device_),
+                   .parameters = model_->parameter_count(), .batch = batches.batch_size(), .length = batches.length(),
+                   .processes = mesh_.world(), .options = options_},
+                  finished_);
 }
 
 LIERNE_INLINE ValidationMetrics Trainer::validate(Batches const& batches, std::int64_t step) {
@@ -195,9 +207,9 @@ LIERNE_INLINE ValidationMetrics Trainer::validate(Batches const& batches, std::i
     tokens += static_cast<double>(batch.valid);
     bytes += static_cast<double>(batch.bytes);
   }
-  nats = over_data_ranks(nats);
-  tokens = over_data_ranks(tokens);
-  bytes = over_data_ranks(bytes);
+  nats = step_->sums().over_data(nats);
+  tokens = step_->sums().over_data(tokens);
+  bytes = step_->sums().over_data(bytes);
   return {.step = step,
           .loss = nats / tokens,
           .bits_per_byte = nats / std::numbers::ln2 / bytes,
@@ -205,49 +217,100 @@ LIERNE_INLINE ValidationMetrics Trainer::validate(Batches const& batches, std::i
 }
 
 LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
+  StopSignal const stop;
   start(batches);
-  bool const speaks = mesh_.rank() == 0;
-  Progress progress(options_.quiet || !speaks);
-  std::optional<MetricsFile> file;
-  if (!options_.out.empty() && speaks) file.emplace(options_.out);
+  bool const speaks = mesh_.rank() == 0, quiet = options_.quiet || !speaks;
+  Progress progress({.quiet = quiet, .verbose = options_.verbose, .flops_per_token = model_->flops_per_token(batches.length())});
   progress.note(model_->name());
   progress.note(message(model_->parameter_count(), " parameters, rule ", optimizer_->name(), ", ", mesh_.world(),
-                        mesh_.world() == 1 ? " process, " : " processes, ", batches.batch_size(), " x ",
+                        mesh_.world() == 1 ? " process, " : " processes, ", batches.batch_size() * options_.accumulate, " x ",
                         batches.length(), " tokens a step"));
+  resume(progress);
+  Sinks files;
+  if (!options_.out.empty() && speaks) files = open_sinks(batches);
+  auto const tell = [&](auto const& numbers) {
+    files.write(numbers);
+    sinks_.write(numbers);
+  };
 
-  TrainResult result;
+  TrainResult result{.steps = finished_};
   std::int64_t steps = options_.steps;
   bool const has_validation = batches.validation_size() > 0;
-  auto const validate_now = [&](std::int64_t step) {
-    auto const metrics = validate(batches, step);
+  bool const at_intervals = has_validation && options_.validate_every > 0;
+  bool ends = false;
+  auto const validate_now = [&] {
+    auto const metrics = validate(batches, finished_);
     result.validation_loss = metrics.loss;
     result.bits_per_byte = metrics.bits_per_byte;
     progress.show(metrics);
-    if (file) file->write(metrics);
+    tell(metrics);
+    if (early_stop_.done(metrics.loss) && finished_ < steps) {
+      progress.note(message("ends after step ", finished_, ": ", early_stop_.without, " validations without a loss below ",
+                            fixed(early_stop_.best, 4)));
+      ends = true;
+    }
   };
+  if (has_validation && options_.validate_first && finished_ == 0) validate_now();
+  std::optional<OperatorProfiler> profiler;
   std::vector<double> times;
-  for (std::int64_t k = 1; k <= steps; ++k) {
-    auto const metrics = step(batches, k, steps);
-    result.steps = k;
-    result.loss = metrics.loss;
+  std::int64_t const first = finished_ + 1;
+  while (finished_ < steps && !ends) {
+    auto const k = finished_ + 1;
+    if (options_.profile > 0 && k == first + detail::steps_before_profile) profiler.emplace(device_);
+    auto metrics = step_->run(batches, k, steps, noise_ ? &*noise_ : nullptr);
+    metrics.elapsed = clock_.elapsed();
+    finished_ = result.steps = k;
+    if (!metrics.skipped) result.loss = metrics.loss;
     result.seconds += metrics.seconds;
     progress.show(metrics);
     if (observe_) observe_(metrics);
-    if (file) file->write(metrics);
-    if (options_.minutes > 0 && k <= detail::timed_steps) {
+    tell(metrics);
+    // Behind the first step, which people wait for.
+    if (k == first && !quiet) {
+      auto const parameters = model_->parameters();
+      auto const peak = gemm_peak(device_, gemm_of(parameters, batches.batch_size() * batches.length()), model_->compute());
+      if (peak) progress.set_peak(*peak * mesh_.world());
+    }
+    if (profiler && k + 1 == first + detail::steps_before_profile + options_.profile) {
+      finish_profile(*profiler, progress);
+      profiler.reset();
+    }
+    if (options_.minutes > 0 && k - first < detail::timed_steps) {
       times.push_back(metrics.seconds);
       // Every process must end at the same step, so rank 0's clock decides.
-      if (k == detail::timed_steps) steps = from_first_rank(detail::steps_in(options_.minutes, times, steps));
+      if (k - first + 1 == detail::timed_steps) {
+        steps = step_->sums().from_first(first - 1 + detail::steps_in(options_.minutes, times, steps - first + 1));
+      }
     }
-    if (has_validation && options_.validate_every > 0 && k % options_.validate_every == 0 && k != steps) validate_now(k);
+    // A signal may reach one process alone; all end together.
+    if (step_->sums().over_all(StopSignal::received()) != 0) {
+      progress.note(message("ends after step ", k, ", by a signal"));
+      ends = result.stopped = true;
+    }
+    if (at_intervals && k % options_.validate_every == 0 && k != steps && !ends) validate_now();
+    bool const due = options_.checkpoint_every > 0 && (k % options_.checkpoint_every == 0 || k == steps || ends);
+    bool const last_chance = result.stopped && !options_.out.empty() && mesh_.world() == 1;
+    if (due || last_chance) save(progress);
   }
-  if (has_validation) validate_now(steps);
-  if (options_.sample > 0 && mesh_.world() == 1 && !options_.quiet) {
+  progress.end();
+  if (profiler) finish_profile(*profiler, progress);
+  if (has_validation && !result.stopped && (finished_ == steps || !at_intervals)) validate_now();
+  if (options_.sample > 0 && mesh_.world() == 1 && !options_.quiet && !result.stopped) {
     EvaluationWeights const judged(*optimizer_, slots_);
     SampleOptions const drawn{.tokens = options_.sample, .context = batches.length()};
-    std::printf("\nsample:\n%s\n\n", sample(*model_, batches.tokenizer(), drawn).c_str());
+    TextSample const written{.step = finished_, .text = sample(*model_, batches.tokenizer(), drawn)};
+    std::printf("\nsample:\n%s\n\n", written.text.c_str());
+    tell(written);
   }
+  files.end();
+  sinks_.end();
   return result;
+}
+
+LIERNE_INLINE void Trainer::finish_profile(OperatorProfiler& profiler, Progress& progress) const {
+  auto const name = mesh_.world() == 1 ? std::string("trace.json") : message("trace-", mesh_.rank(), ".json");
+  auto const path = options_.out.empty() ? name : options_.out + "/" + name;
+  progress.note(to_text(profiler.stop(path)) + "trace: " + path);
 }
 #endif
 
