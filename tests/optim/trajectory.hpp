@@ -25,7 +25,7 @@ struct Trajectory {
   double initial_rate;
   double scale;  // deviations are divided by it
 
-  explicit Trajectory(std::string const& name, std::string const& folder = std::string(LIERNE_GOLDEN) + "/optim")
+  explicit Trajectory(std::string const& name, std::string const& folder = LIERNE_GOLDEN "/optim")
       : file(SafeTensors::open(folder + "/" + name + ".f64.safetensors")),
         initial_rate(std::strtod(file.metadata().at("initial_lr").c_str() + 1, nullptr)),
         scale(std::max(1.0, std::strtod(file.metadata().at("max_abs_param").c_str(), nullptr))) {}

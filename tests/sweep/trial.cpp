@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lierne/sweep/trial.hpp"
 
+#include <csignal>
+
 #include "train/small.hpp"
 
 using namespace lierne;
@@ -61,6 +63,39 @@ TEST_CASE("a run that diverges says at which step, keeps its curve, and rewinds 
   // The trainer alone says the same step.
   Trainer trainer{Model<small::spec>{}, plain_sgd(1e30), options(50)};
   CHECK_THROWS_WITH_AS(trainer.fit(data), doctest::Contains(message("step ", row.diverged_at, " ").c_str()), NumericError);
+}
+
+TEST_CASE("a signal ends the sweep and not its run alone") {
+  using Stream = decltype(small::data());
+  struct Raising final : Batches {
+    lierne::detail::StreamBatches<Stream> inner;
+    int given = 0;
+    explicit Raising(Stream& stream) : inner(stream) {}
+    Batch next() override {
+      if (++given == 3) std::raise(SIGTERM);
+      return inner.next();
+    }
+    void shard(Shard shard) override { inner.shard(shard); }
+    Position position() const override { return inner.position(); }
+    void seek(Position position) override { inner.seek(position); }
+    std::int64_t validation_size() const override { return inner.validation_size(); }
+    Batch validation(std::int64_t index) const override { return inner.validation(index); }
+    std::int64_t length() const override { return inner.length(); }
+    std::int64_t batch_size() const override { return inner.batch_size(); }
+    Tokenizer const& tokenizer() const override { return inner.tokenizer(); }
+  };
+  static int ended = 0;
+  auto const before = std::signal(SIGINT, [](int signal) { ended = signal; });
+  auto data = small::data();
+  auto described = trial(Model<small::spec>{}, rule(), data);
+  described.data.replay = [&](std::function<void(Batches&)> const& use) {
+    Raising batches(data);
+    use(batches);
+  };
+  Row row;
+  CHECK_THROWS_WITH_AS(run_trial(std::move(described), options(50), row), doctest::Contains("ended by a signal"), Error);
+  CHECK(ended == SIGINT);
+  std::signal(SIGINT, before);
 }
 
 TEST_CASE("a rule without a fused pass is refused where one is required") {

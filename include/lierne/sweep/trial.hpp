@@ -13,6 +13,7 @@
 
 #if LIERNE_BODIES
 #include <cmath>
+#include <csignal>
 #endif
 
 namespace lierne {
@@ -60,6 +61,7 @@ Trial trial(M model, AnyRule rule, Data& data) {
 
 /// Runs a trial and writes what came of it into `row`: losses, or the step at which it diverged, and what monitor, probes
 /// and experts' loads said last.
+/// A signal that would have ended the program does: rows of finished runs stay, and this one is run again another time.
 /// Errors: those of `Trainer`, but not `NumericError`; `ArgumentError` where no text is held out.
 void run_trial(Trial trial, Options const& options, Row& row);
 
@@ -80,6 +82,10 @@ LIERNE_INLINE void run_trial(Trial trial, Options const& options, Row& row) {
     replay([&](Batches& batches) {
       check(batches.validation_size() > 0, "sweep: expected data with held-out text, found none (TextOptions::validation)");
       auto const result = trainer.fit(batches);
+      if (result.stopped) {
+        std::raise(SIGINT);
+        throw Error("sweep: ended by a signal");  // where the program's own handler has come back
+      }
       row.validation_loss = result.validation_loss;
       row.bits_per_byte = result.bits_per_byte;
     });

@@ -49,16 +49,23 @@ class OperatorProfiler {
 /// A table of at most `most` operators, in milliseconds.
 std::string to_text(std::vector<OperatorTime> const& operators, std::size_t most = 40);
 
-#if LIERNE_BODIES
 namespace detail {
 
+/// A call on a thread, in nanoseconds.
 struct TimedCall {
   std::uint64_t thread, begin, end;
   std::string name;
 };
 
-// Self times from calls that lie in each other, thread by thread.
-inline std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls) {
+/// Self times from calls that lie in each other, thread by thread.
+std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls);
+
+}  // namespace detail
+
+#if LIERNE_BODIES
+namespace detail {
+
+LIERNE_INLINE std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls) {
   std::ranges::sort(calls, {}, [](TimedCall const& call) { return std::tuple(call.thread, call.begin, ~call.end); });
   std::map<std::string, OperatorTime> by_name;
   std::vector<TimedCall const*> open;
