@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
   options.steps = 120;
   options.validate_every = 0;
   std::int64_t seeds = 2;
-  CLI::App app{"compares 24 update rules on one text, each at the best of three rates"};
+  CLI::App app{"compares 24 update rules on one text, each at the best of five rates"};
   options.add_to(app);
   app.add_option("--seeds", seeds, "runs of each rule and rate, each from other first weights")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -70,7 +70,7 @@ int main(int argc, char** argv) {
 
   auto data = ln::text(options.data, std::filesystem::path(options.tokenizer), {.validation = 0.01}) | ln::pack(64) |
               ln::shuffle(42) | ln::batch(4);
-  ln::sweep(options, rules, ln::rate_factors({0.5, 1, 2}), ln::seeds(seeds), [&](auto rule) {
+  ln::sweep(options, rules, ln::rate_factors({0.5, 1, 2, 4, 8}), ln::seeds(seeds), [&](auto rule) {
     return ln::trial(ln::Model<tiny>{}, ln::scheduled(ln::clip_norm(1.0) | rule, ln::warmup(20) | ln::cosine_to(0.1)), data);
   });
 }
