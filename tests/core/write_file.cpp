@@ -48,3 +48,14 @@ TEST_CASE("who reads while it is written sees one version or another, whole") {
   CHECK(torn == 0);
   std::filesystem::remove(path);
 }
+
+TEST_CASE("a folder is made with those it lies in, is left where it is, and is named where it cannot be") {
+  auto const root = std::filesystem::temp_directory_path() / "lierne_make_folder";
+  std::filesystem::remove_all(root);
+  lierne::make_folder(root / "a" / "b", "test's folder");
+  lierne::make_folder(root / "a" / "b", "test's folder");
+  CHECK(std::filesystem::is_directory(root / "a" / "b"));
+  std::ofstream(root / "file") << "x";
+  CHECK_THROWS_WITH_AS(lierne::make_folder(root / "file" / "c", "test's folder"), doctest::Contains("file/c: the test's folder cannot be made"),
+                       lierne::FileError);
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file that is there as a whole or not at all.
+// Files that are there as a whole or not at all, and folders made where they are missing.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,13 @@
 #include "lierne/core/error.hpp"
 
 namespace lierne {
+
+/// Makes a folder, and those it lies in, where they are missing. Errors: `FileError` naming it, and what it is for.
+inline void make_folder(std::filesystem::path const& folder, char const* purpose) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  check<FileError>(!failed, folder.string(), ": the ", purpose, " cannot be made: ", failed.message());
+}
 
 /// Writes a file beside its place and then moves it there: who reads it meanwhile sees the old file or the new one.
 /// Errors: `FileError` naming it.

@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "lierne/core/error.hpp"
+#include "lierne/core/write_file.hpp"
 #endif
 
 namespace lierne {
@@ -49,9 +50,7 @@ class ResultsFile {
 
 #if LIERNE_BODIES
 LIERNE_INLINE ResultsFile::ResultsFile(std::filesystem::path const& folder) : path_(folder / "results.jsonl") {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  check<FileError>(!failed, folder.string(), ": the folder of the sweep cannot be made: ", failed.message());
+  make_folder(folder, "folder of the sweep");
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   check<FileError>(file_ >= 0, path_.string(), ": cannot be opened: ", std::strerror(errno));
   try {

@@ -19,6 +19,7 @@
 #include <chrono>
 
 #include "lierne/core/error.hpp"
+#include "lierne/core/write_file.hpp"
 #include "lierne/data/utf8.hpp"
 #endif
 
@@ -118,9 +119,7 @@ inline WireMessage text_value(std::string_view tag, std::string_view text) {
 
 LIERNE_INLINE EventFile::EventFile(std::filesystem::path const& folder, std::int64_t resumed) {
   constexpr std::string_view begin = "events.out.tfevents.", end = ".lierne";
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  check<FileError>(!failed, folder.string(), ": the run directory cannot be made: ", failed.message());
+  make_folder(folder, "run directory");
   if (resumed == 0) {
     for (auto const& entry : std::filesystem::directory_iterator(folder)) {
       auto const name = entry.path().filename().string();

@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lierne/core/error.hpp"
+#include "lierne/core/write_file.hpp"
 #endif
 
 namespace lierne {
@@ -77,9 +78,7 @@ inline double finite_or_nan(nlohmann::json const& object, char const* key) {
 
 LIERNE_INLINE MetricsFile::MetricsFile(std::filesystem::path const& folder, std::int64_t resumed)
     : path_(folder / "metrics.jsonl") {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  check<FileError>(!failed, folder.string(), ": the run directory cannot be made: ", failed.message());
+  make_folder(folder, "run directory");
   if (resumed > 0 && std::filesystem::exists(path_)) {
     std::uintmax_t kept = 0;
     detail::each_metrics_line(path_, [&](nlohmann::json const& object, std::uintmax_t end) {
@@ -87,6 +86,7 @@ LIERNE_INLINE MetricsFile::MetricsFile(std::filesystem::path const& folder, std:
       kept = end;
       return true;
     });
+    std::error_code failed;
     std::filesystem::resize_file(path_, kept, failed);
     check<FileError>(!failed, path_.string(), ": could not be cut after step ", resumed, ": ", failed.message());
   }

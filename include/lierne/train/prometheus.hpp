@@ -69,9 +69,7 @@ inline std::string prometheus_label(std::string const& text) {
 
 LIERNE_INLINE PrometheusFile::PrometheusFile(std::filesystem::path const& folder, PrometheusSettings settings)
     : path_(folder / "metrics.prom"), settings_(settings) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  check<FileError>(!failed, folder.string(), ": the run directory cannot be made: ", failed.message());
+  make_folder(folder, "run directory");
 }
 
 LIERNE_INLINE void PrometheusFile::write(StepMetrics const& m) {

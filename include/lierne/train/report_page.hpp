@@ -91,9 +91,7 @@ inline std::string figure(char const* name, std::string const& value) {
 
 LIERNE_INLINE ReportPage::ReportPage(std::filesystem::path const& folder, ReportSettings settings)
     : path_(folder / "report.html"), settings_(std::move(settings)) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  check<FileError>(!failed, folder.string(), ": the run directory cannot be made: ", failed.message());
+  make_folder(folder, "run directory");
 }
 
 LIERNE_INLINE void ReportPage::write(StepMetrics const& m) {

@@ -114,9 +114,7 @@ LIERNE_INLINE std::string to_json(RunRecord const& record, std::int64_t resumed)
 }
 
 LIERNE_INLINE Sinks open_run(std::filesystem::path const& folder, RunRecord const& record, std::int64_t resumed) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  check<FileError>(!failed, folder.string(), ": the run directory cannot be made: ", failed.message());
+  make_folder(folder, "run directory");
   if (resumed == 0) {
     for (auto const& entry : std::filesystem::directory_iterator(folder)) {
       auto const name = entry.path().filename().string();
