@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   options.steps = 500;
   options.validate_every = 0;
   std::int64_t seeds = 1;
-  int lowest = -11, highest = -5;
+  int lowest = -11, highest = -4;
   bool check = false;
   CLI::App app{"trains widths 64 to 512 at a grid of rates, under muP and the standard parametrisation"};
   options.add_to(app);

@@ -35,7 +35,7 @@ TEST_CASE("muP follows width and depth") {
   CHECK(mup.inward(512).deviation == doctest::Approx(0.01).epsilon(1e-15));
   CHECK(mup.inward(512).bound == 0);
   CHECK(mup.outward(512, 3, 6) == mup.inward(512));
-  CHECK(mup.output(400).deviation == doctest::Approx(0.05).epsilon(1e-15));
+  CHECK(MuP{.base_width = 400}.output(6400).deviation == doctest::Approx(0.05).epsilon(1e-15));
   CHECK(MuP{.output_deviation = 0.02}.output(400) == Normal{0.02});
   CHECK(mup.input_multiplier() == 5);
   CHECK(mup.branch_multiplier(6) == doctest::Approx(1.0 / 3).epsilon(1e-15));
@@ -49,6 +49,7 @@ TEST_CASE("at the base muP is a parametrisation like any other") {
   CHECK(mup.inward(128) == Normal{0.02});
   CHECK(mup.branch_multiplier(4) == 1);
   CHECK(mup.output_multiplier(128) == 1);
+  CHECK(mup.output(128).deviation == Standard{}.output(128).deviation);
   CHECK(mup.attention_scale(64) == 0.125);
   CHECK(mup.attention_scale(256) == doctest::Approx(8.0 / 256).epsilon(1e-15));
   CHECK(MuP{}.attention_scale(256) == 0.0625);

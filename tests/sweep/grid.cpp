@@ -155,6 +155,23 @@ TEST_CASE("a sweep that was killed goes on where it was") {
   CHECK(read(folder.path / "report.html") == read(whole.path / "report.html"));
 }
 
+TEST_CASE("a part of a sweep is the same rows, and the whole takes them up") {
+  Folder const folder("part");
+  auto part = options(folder.path);
+  part.only = {"rule=lion", "rule=adamw", "position=nope"};
+  auto const some = small_sweep(part, [] {});
+  REQUIRE(some.rows.size() == 4);
+  auto const whole = small_sweep(options(folder.path), [] {});
+  CHECK(whole.ran == 8);
+  auto const alone = small_sweep(options(), [] {});
+  for (std::size_t i = 0; i < 12; ++i) CHECK(whole.rows[i].bits_per_byte == alone.rows[i].bits_per_byte);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(some.rows[i].bits_per_byte == alone.rows[6 + i].bits_per_byte);
+  part.only = {"rule=lino"};
+  CHECK_THROWS_WITH_AS(small_sweep(part, [] { FAIL("begun"); }),
+                       "sweep: only: expected AXIS=VALUE of an axis of this sweep, found 'rule=lino' (did you mean 'rule=lion'?)",
+                       ArgumentError);
+}
+
 TEST_CASE("options of a sweep are those of a run and the baseline") {
   SweepOptions given;
   CLI::App app;

@@ -56,8 +56,9 @@ struct Standard {
 /// Math, with m_N = width / base_width and m_L = layers / base_layers: hidden products start as N(0, σ²/m_N), all others
 /// without a factor; h = input·E[token]; each branch is added times m_L^-exponent; logits times output/m_N; q·k times
 /// 1/√d, or √(base_head_size)/d where it is given: the scale of Tensor Programs V, for heads that grow.
-/// Sources: Yang et al. 2022, arXiv 2203.03466; Dey et al. 2025, arXiv 2505.01618; torchtitan's fork (fl) for the
-/// untied output's first scale, which with 1/m_N lets first logits fall as 1/width.
+/// An untied output starts as wide as at the base, so that first logits fall as width^-½. torchtitan's fork (fl) starts it
+/// with width^-½ (`.output_deviation` says so for a width), which lets them fall as 1/width and slows wide models
+/// (docs/performance.md). Sources: Yang et al. 2022, arXiv 2203.03466, table 8; Dey et al. 2025, arXiv 2505.01618.
 struct MuP {
   static constexpr Role role = Role::scaling;
   static constexpr bool scales_branches = true;
@@ -67,7 +68,7 @@ struct MuP {
   double exponent = 1;             ///< α of CompleteP
   double deviation = 0.02;         ///< σ, at the base width
   double embedding_deviation = 0;  ///< 0: σ
-  double output_deviation = 0;     ///< of an untied output; 0: width^-½
+  double output_deviation = 0;     ///< of an untied output; 0: base_width^-½
   double input = 1;
   double output_factor = 1;
   int base_head_size = 0;          ///< 0: q·k is scaled by 1/√d
@@ -79,9 +80,7 @@ struct MuP {
   Normal embedding() const { return {embedding_deviation == 0 ? deviation : embedding_deviation}; }
   Normal inward(int width) const { return {deviation / __builtin_sqrt(width_multiplier(width))}; }
   Normal outward(int width, int /*layer*/, int /*layers*/) const { return inward(width); }
-  Normal output(int width) const {
-    return {output_deviation == 0 ? 1 / __builtin_sqrt(static_cast<double>(width)) : output_deviation};
-  }
+  Normal output(int /*width*/) const { return {output_deviation == 0 ? 1 / __builtin_sqrt(base_width) : output_deviation}; }
   constexpr double input_multiplier() const { return input; }
   double branch_multiplier(int layers) const { return __builtin_pow(depth_multiplier(layers), -exponent); }
   constexpr double output_multiplier(int width) const { return output_factor / width_multiplier(width); }

@@ -14,10 +14,12 @@
 
 #if LIERNE_BODIES
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
 
+#include "lierne/core/nearest.hpp"
 #include "lierne/core/write_file.hpp"
 #include "lierne/mesh/launch.hpp"
 #include "lierne/sweep/report.hpp"
@@ -30,6 +32,7 @@ namespace lierne {
 /// results.jsonl of that folder and the page in report.html; a row that is there is not run again.
 struct SweepOptions : Options {
   std::string baseline{};  ///< a variant's label, or a value of an axis; empty: the first value of the first axis
+  std::vector<std::string> only{};  ///< `axis=value`: of that axis the values named so alone; others keep all
 
   SweepOptions() = default;
   SweepOptions(Options options, std::string against = {}) : Options(std::move(options)), baseline(std::move(against)) {}
@@ -92,7 +95,7 @@ void for_each_cell(Grid& grid, Cell const& cell, Axes const& axes, Body const& b
 /// Rows are kept by a key of specification, rule, settings, data, seed, steps and this program's file; a row that is there
 /// is not run again, so a sweep that was stopped goes on where it was. The table goes to standard output.
 /// Errors: those of `Trainer` other than divergence; `LaunchError` under several processes; `ArgumentError` for `minutes` and
-/// checkpoints.
+/// checkpoints, and for an `only` that names no value of an axis.
 /// Example: `sweep(options, axis<Rope{}, NoPosition{}>("position"), axis("rule", adamw(), adopt()), seeds(3),
 ///   [&](auto position, auto rule) { return trial(Model<with(base, position())>{}, rule, data); });`
 template <class... AxesThenBody>
@@ -111,6 +114,8 @@ LIERNE_INLINE void SweepOptions::add_to(CLI::App& app) {
   Options::add_to(app);
   app.add_option("--baseline", baseline,
                  "variant, or value of an axis, that others are tested against (default: the first)");
+  app.add_option("--only", only, "AXIS=VALUE: run that value of the axis alone; once for each value (default: all)")
+      ->allow_extra_args(false);
 }
 
 LIERNE_INLINE SweepOptions SweepOptions::parse(int argc, char** argv) {
@@ -123,7 +128,9 @@ LIERNE_INLINE SweepOptions SweepOptions::parse(int argc, char** argv) {
 }
 
 LIERNE_INLINE std::string SweepOptions::to_toml() const {
-  return Options::to_toml() + "baseline = " + to_toml_value(baseline) + "\n";
+  auto text = Options::to_toml() + "baseline = " + to_toml_value(baseline) + "\nonly = [";
+  for (std::size_t i = 0; i < only.size(); ++i) text += (i == 0 ? "" : ", ") + to_toml_value(only[i]);
+  return text + "]\n";
 }
 
 namespace detail {
@@ -131,6 +138,7 @@ namespace detail {
 struct Grid::State {
   SweepOptions options;
   std::vector<Row> planned{};
+  std::vector<std::string> settings{};  // every `axis=value` that there is
   bool planning = true;
   std::optional<ResultsFile> file{};
   SweepResult result{};
@@ -150,13 +158,33 @@ LIERNE_INLINE Grid::Grid(SweepOptions const& options) : state_(new State{.option
 
 LIERNE_INLINE Grid::~Grid() = default;
 
+/// Whether the options leave a cell of such settings in.
+inline bool chosen(std::vector<std::string> const& only, std::vector<Setting> const& settings) {
+  return std::ranges::all_of(settings, [&](Setting const& setting) {
+    auto const names_axis = [&](std::string const& one) { return one.starts_with(setting.axis + "="); };
+    return std::ranges::none_of(only, names_axis) || std::ranges::find(only, setting.axis + "=" + setting.value) != only.end();
+  });
+}
+
 LIERNE_INLINE void Grid::begin() {
   state_->planning = false;
+  for (auto const& one : state_->options.only) {
+    auto const& known = state_->settings;
+    check(std::ranges::find(known, one) != known.end(), "sweep: only: expected AXIS=VALUE of an axis of this sweep, found '", one, "'",
+          did_you_mean(one, known));
+  }
   summarise(state_->planned, state_->options.baseline);
 }
 
 LIERNE_INLINE void Grid::run(Cell const& cell, FunctionRef<Trial()> make) {
-  auto& [options, planned, planning, file, result] = *state_;
+  auto& [options, planned, settings, planning, file, result] = *state_;
+  if (planning) {
+    for (auto const& setting : cell.settings) {
+      auto const named = setting.axis + "=" + setting.value;
+      if (std::ranges::find(settings, named) == settings.end()) settings.push_back(named);
+    }
+  }
+  if (!chosen(options.only, cell.settings)) return;
   if (planning) {
     planned.push_back({.settings = cell.settings});
     return;
@@ -185,9 +213,9 @@ LIERNE_INLINE void Grid::run(Cell const& cell, FunctionRef<Trial()> make) {
 
   auto const* finished = file ? file->find(row.key) : nullptr;
   if (finished != nullptr) {
-    auto settings = std::move(row.settings);
+    auto current = std::move(row.settings);
     row = *finished;
-    row.settings = std::move(settings);  // what is tuned and what compared may have changed since
+    row.settings = std::move(current);  // what is tuned and what compared may have changed since
   } else {
     Options one = options;
     one.seed = row.seed;
@@ -211,7 +239,7 @@ LIERNE_INLINE void Grid::run(Cell const& cell, FunctionRef<Trial()> make) {
 }
 
 LIERNE_INLINE SweepResult Grid::finish() {
-  auto& [options, planned, planning, file, result] = *state_;
+  auto& [options, planned, settings, planning, file, result] = *state_;
   result.summary = summarise(result.rows, options.baseline);
   if (!options.out.empty()) {
     write_file(std::filesystem::path(options.out) / "report.html", to_html(result.summary, "Sweep"));

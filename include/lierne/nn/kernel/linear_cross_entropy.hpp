@@ -46,12 +46,12 @@ struct LinearCrossEntropyFunction : Function<LinearCrossEntropyFunction> {
       auto const count = std::min(chunk, rows - begin);
       auto const h = hidden.narrow(0, begin, count).to(work);
       auto z = logits.narrow(0, 0, count);
-      at::mm_out(z, h, w.t());
+      matrix_product_to(z, h, w.t());
       cross_entropy_rows(z, labels.narrow(0, begin, count), losses.narrow(0, begin, count), wanted ? z : Tensor{},
                          static_cast<float>(factor), options);
       if (!wanted) continue;
       auto dh = hidden_gradient.narrow(0, begin, count);
-      at::mm_out(dh, z, w);
+      matrix_product_to(dh, z, w);
       auto dw = weight_gradient;
       if (work != float32) {
         auto const part = at::mm(z.t(), h);
