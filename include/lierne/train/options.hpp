@@ -17,6 +17,7 @@
 #include <cstdlib>
 
 #include "lierne/core/error.hpp"
+#include "lierne/core/uncaught.hpp"
 #include "lierne/train/options_file.hpp"
 #endif
 
@@ -63,7 +64,8 @@ struct Options {
   /// Example: `CLI::App app; options.add_to(app); app.add_option("--width", width, "of the model"); CLI11_PARSE(app, argc, argv);`
   void add_to(CLI::App& app);
 
-  /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does.
+  /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does. From then on an error that
+  /// nobody catches ends it alike: see `report_uncaught_errors`.
   static Options parse(int argc, char** argv);
 
   /// Holds the options together. Errors: `ArgumentError` naming the option that is outside its bounds, or the two that
@@ -80,7 +82,8 @@ struct Options {
 };
 
 namespace detail {
-/// Reads the command line into what was added to `app`; on `--help` or an error prints and ends the program.
+/// Reads the command line into what was added to `app`; on `--help` or an error prints and ends the program, and so does
+/// an uncaught error from now on.
 void parse_or_exit(CLI::App& app, int argc, char** argv);
 /// Holds options that were read so together; on an error prints and ends the program alike.
 void validate_or_exit(Options const& options);
@@ -186,6 +189,7 @@ LIERNE_INLINE void validate_or_exit(Options const& options) {
 }
 
 }  // namespace detail
+  report_uncaught_errors();
 
 LIERNE_INLINE void Options::add_to(CLI::App& app) {
   add_options_file(app);
