@@ -312,6 +312,37 @@ TEST_CASE("a run directory holds what the run was and what it did") {
   CHECK_FALSE(std::filesystem::exists(folder / "checkpoints/step-000000004"));
 }
 
+TEST_CASE("an error leaves the run directory with all that came before it, and sinks of one's own are flushed") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_error";
+  std::filesystem::remove_all(folder);
+  struct Flushed : Sink {
+    int* count;
+    explicit Flushed(int* to) : count(to) {}
+    void flush() override { ++*count; }
+  };
+  auto data = small::data();
+  int flushed = 0;
+  Trainer trainer{Model<small::spec>{}, rule(), options(20, folder.string())};
+  trainer.add_sink(std::make_unique<Flushed>(&flushed));
+  trainer.observe([](StepMetrics const& m) { check<NumericError>(m.step < 8, "at step 8"); });
+  CHECK_THROWS_WITH_AS(trainer.fit(data), "at step 8", NumericError);
+  CHECK(flushed == 1);
+  CHECK(lines(folder).size() == 7);
+  auto const text = [&](char const* name) {
+    std::ifstream in(folder / name);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  CHECK(text("metrics.prom").find("lierne_step 7\n") != std::string::npos);
+  CHECK(text("report.html").find("<b>7</b><span>of 20 steps</span>") != std::string::npos);
+}
+
+TEST_CASE("a trainer that has evaluated trains as one that has not") {
+  auto data = small::data(), same = small::data();
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(4)};
+  trainer.evaluate(data);
+  CHECK(trainer.fit(data).loss == by_hand(4).back());
+}
+
 TEST_CASE("what cannot work is said before training") {
   auto data = small::data();
   auto wrong_device = options(1);

@@ -41,6 +41,8 @@ class Progress {
  public:
   explicit Progress(ProgressSettings settings);
   explicit Progress(bool quiet) : Progress(ProgressSettings{.quiet = quiet}) {}
+  Progress(Progress const&) = delete;
+  ~Progress() { end(); }  // an error's message begins a line of its own
 
   void show(StepMetrics const& m);
   void show(ValidationMetrics const& m);
