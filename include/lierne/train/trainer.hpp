@@ -34,6 +34,8 @@
 namespace lierne {
 
 class OperatorProfiler;
+template <class Rule>
+struct InGraph;
 
 namespace detail {
 
@@ -69,6 +71,23 @@ class Trainer {
       : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
         optimizer_(bind(rule, options.require_fused ? Path::fused_only : Path::fused)),
         options_(std::move(options)) {}
+  /// The same with steps in the backward pass: hardly more than one gradient lives at a time. For one process and one batch a step.
+  /// Example: `Trainer trainer{Model<gpt>{}, in_backward(scheduled(adamw(), warmup(200))), options};`
+  template <class M, class Rule>
+  Trainer(M model, InBackward<Rule> const& rule, Options options) : Trainer(std::move(model), rule.rule, std::move(options)) {
+    in_backward_ = true;
+  }
+  /// The same with each step as one CUDA graph; include <lierne/train/step_graph.hpp>. For one process and one batch a step.
+  /// Example: `Trainer trainer{Model<gpt>{}, in_graph(scheduled(my_rule, warmup(200))), options};`
+  template <class M, class Rule>
+  Trainer(M model, InGraph<Rule> const& rule, Options options)
+      : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
+        optimizer_(rule.bind_on(options.device, options.require_fused ? Path::fused_only : Path::fused)),
+        options_(std::move(options)) {
+    whole_step_of_ = [rule](Trainable& own, Optimizer& optimizer, std::vector<Slot> slots) {
+      return rule.step_of(own, optimizer, std::move(slots));
+    };
+  }
   /// The same with both types erased.
   Trainer(std::unique_ptr<Trainable> model, std::unique_ptr<Optimizer> optimizer, Options options)
       : model_(std::move(model)), optimizer_(std::move(optimizer)), options_(std::move(options)) {}
@@ -125,11 +144,15 @@ class Trainer {
   Clock clock_;
   std::unique_ptr<Trainable> model_;
   std::unique_ptr<Optimizer> optimizer_;
+  bool in_backward_ = false;
+  std::function<std::unique_ptr<WholeStep>(Trainable&, Optimizer&, std::vector<Slot>)> whole_step_of_{};
   Options options_;
   std::function<void(StepMetrics const&)> observe_{};
   Mesh mesh_;
   Device device_ = at::kCPU;
   std::vector<Slot> slots_;
+  std::unique_ptr<BackwardOptimizer> backward_;
+  std::unique_ptr<WholeStep> whole_step_;
   std::optional<TrainingStep> step_;
   std::optional<NoiseMeter> noise_;
   Sinks files_;  // of the run directory
@@ -160,6 +183,11 @@ LIERNE_INLINE void Trainer::start(Batches& batches) {
                       .offset = p->box.offset});
   }
   parts.slots = slots_;
+  backward_.reset();
+  if (in_backward_) backward_ = std::make_unique<BackwardOptimizer>(*optimizer_, slots_);
+  parts.in_backward = backward_.get();
+  if (whole_step_of_) whole_step_ = whole_step_of_(*model_, *optimizer_, slots_);
+  parts.whole = whole_step_.get();
   step_.emplace(std::move(parts), options_.accumulate, options_.spike);
   early_stop_ = {.patience = options_.early_stop};
   state_ = {.model = model_.get(), .optimizer = optimizer_.get(), .batches = &batches, .guard = &step_->guard(),
