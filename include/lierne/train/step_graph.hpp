@@ -130,7 +130,8 @@ struct InGraph {
   }
   /// The step of a model and that optimizer, which outlive it.
   std::unique_ptr<WholeStep> step_of(Trainable& model, Optimizer& optimizer, std::vector<Slot> slots) const {
-    StepGraphParts parts{.loss = [&model](Tensor const& tokens, Tensor const& labels, double count) { return model.loss(tokens, labels, count); },
+    auto const loss = [&model](Tensor const& tokens, Tensor const& labels, double count) { return model.loss(tokens, labels, count); };
+    StepGraphParts parts{.loss = loss,
                          .optimizer = std::shared_ptr<Optimizer>(std::shared_ptr<void>{}, &optimizer),
                          .slots = std::move(slots)};
     return std::make_unique<StepGraph>(std::move(parts), settings);
