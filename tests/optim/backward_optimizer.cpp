@@ -133,12 +133,34 @@ TEST_CASE("micro-batches before begin add up and what they alone reached moves a
   for (std::size_t i = 0; i < here.size(); ++i) CHECK(here[i].weight.equal(there[i].weight));
 }
 
+TEST_CASE("the norm is that of all gradients, known at the end, and changes no bit") {
+  auto here = chain_of_layers(), there = chain_of_layers(), unmeasured = chain_of_layers();
+  auto const rule = adamw({.rate = 0.01});
+  auto const after = bind(rule);
+  BackwardOptimizer inside(*after, there);  // a rule of another owner
+  auto const plain = bind_in_backward(rule, unmeasured);
+  backward(loss_of(here, 0));
+  double squares = 0;
+  for (auto const& slot : here) {
+    if (slot.weight.grad().defined()) squares += slot.weight.grad().to(float64).square().sum().item<double>();
+  }
+  inside.begin({.measure_norm = true});
+  backward(loss_of(there, 0));
+  CHECK(inside.end().grad_norm == doctest::Approx(std::sqrt(squares)).epsilon(1e-12));
+  plain->begin({});
+  backward(loss_of(unmeasured, 0));
+  CHECK(std::isnan(plain->end().grad_norm));
+  for (std::size_t i = 0; i < there.size(); ++i) CHECK(there[i].weight.equal(unmeasured[i].weight));
+  CHECK(&inside.optimizer() == after.get());
+}
+
 TEST_CASE("a call out of turn is an error and the rule is free again when the hooks are gone") {
   auto slots = chain_of_layers();
   {
     auto const optimizer = bind_in_backward(plain_sgd(0.1), slots);
     CHECK_THROWS_WITH_AS(optimizer->end(), doctest::Contains("end: expected begin() before it"), ArgumentError);
-    CHECK_THROWS_WITH_AS(optimizer->begin({.measure_norm = true}), doctest::Contains("has no gradient norm"), ArgumentError);
+    CHECK_THROWS_WITH_AS(optimizer->begin({.grad_norm = 1.0}), doctest::Contains("has no gradient norm before its end"), ArgumentError);
+    CHECK_THROWS_WITH_AS(optimizer->begin({.accept = [](double) { return true; }}), doctest::Contains("use bind"), ArgumentError);
     optimizer->begin({});
     CHECK_THROWS_WITH_AS(optimizer->begin({}), doctest::Contains("found a second begin"), ArgumentError);
     backward(loss_of(slots, 0));

@@ -37,6 +37,17 @@ TEST_CASE("a product that would take long is measured by some of its rows") {
 TEST_CASE("a GPU's peak is in the table under its exact name, or there is none") {
   CHECK(gpu_peak("NVIDIA H200", bfloat16) == 989.4e12);
   CHECK(gpu_peak("NVIDIA A100-SXM4-80GB", float32) == 19.5e12);
+  CHECK(gpu_peak("NVIDIA B200", bfloat16) == 2250e12);
+  CHECK_FALSE(gpu_peak("NVIDIA H100 NVL", float32).has_value());
+  // What follows from NVIDIA's counts and clocks: 528 tensor cores, 1024 operations a clock, 1.83 GHz; 108 x 4 x 512 at 1.41 GHz.
+  CHECK(*gpu_peak("NVIDIA H100 80GB HBM3", bfloat16) == doctest::Approx(528 * 1024 * 1.83e9).epsilon(1e-3));
+  CHECK(*gpu_peak("NVIDIA A100-PCIE-40GB", bfloat16) == doctest::Approx(108 * 4 * 512 * 1.41e9).epsilon(1e-3));
+  // float32 outside tensor cores: two operations a clock of each core, at the boost clock.
+  CHECK(*gpu_peak("NVIDIA A100 80GB PCIe", float32) == doctest::Approx(2 * 6912 * 1.41e9).epsilon(2e-3));
+  CHECK(*gpu_peak("NVIDIA L40S", float32) == doctest::Approx(2 * 18176 * 2.52e9).epsilon(2e-3));
+  CHECK(*gpu_peak("NVIDIA A10", float32) == doctest::Approx(2 * 9216 * 1.695e9).epsilon(2e-3));
+  CHECK(*gpu_peak("Tesla V100-SXM2-16GB", float32) == doctest::Approx(2 * 5120 * 1.53e9).epsilon(3e-3));
+  CHECK(*gpu_peak("Tesla T4", float32) == doctest::Approx(2 * 2560 * 1.59e9).epsilon(6e-3));
   CHECK_FALSE(gpu_peak("NVIDIA H200 MIG 1g.18gb", bfloat16).has_value());
   CHECK_FALSE(gpu_peak("NVIDIA Z9000", bfloat16).has_value());
   CHECK_FALSE(gpu_peak("Tesla T4", bfloat16).has_value());

@@ -42,6 +42,11 @@ Options all_other() {
           .accumulate = 4,
           .checkpoint_every = 50,
           .keep = 1,
+          .last_model_only = true,
+          .export_dtype = "bfloat16",
+          .checkpoint_exclude = {"*.exp_avg", "with \"quotes\""},
+          .weights = "runs/b",
+          .weights_exclude = {"output.weight"},
           .resume = true,
           .resume_previous = true,
           .early_stop = 3,
@@ -74,12 +79,14 @@ TEST_CASE("options have defaults, and the command line replaces each of them") {
   CHECK(defaults.keep == 3);
   auto const wanted = all_other();
   auto const others = wanted.entries(), usual = defaults.entries();
-  REQUIRE(others.size() == 24);
+  REQUIRE(others.size() == 29);
   for (std::size_t i = 0; i < others.size(); ++i) CHECK(others[i] != usual[i]);
   CHECK(parse({"--data", "x.txt", "--tokenizer", "folder with \"quotes\"/t.json", "--out", "runs/ä", "--device", "cuda:1",
                "--steps", "7", "--minutes", "0.1", "--validate-every", "0", "--validate-first", "--sample", "0", "--threads", "2", "--seed",
                "18446744073709551615", "--quiet", "--require-fused", "--data-seed", "1", "--accumulate", "4",
-               "--checkpoint-every", "50", "--keep", "1", "--resume", "--resume-previous", "--early-stop", "3", "--spike",
+               "--checkpoint-every", "50", "--keep", "1", "--last-model-only", "--export-dtype", "bfloat16",
+               "--checkpoint-exclude", "*.exp_avg", "--checkpoint-exclude", "with \"quotes\"", "--weights", "runs/b",
+               "--weights-exclude", "output.weight", "--resume", "--resume-previous", "--early-stop", "3", "--spike",
                "0.3333333333333333", "--deterministic", "--profile", "5", "--verbose"}) == wanted);
 }
 
@@ -90,6 +97,21 @@ TEST_CASE("the file that options write is read back as the same options") {
   }
   CHECK(Options{}.to_toml().starts_with("data = \"data/austen\"\n"));
   CHECK(all_other().to_toml().find("\nspike = 0.3333333333333333\n") != std::string::npos);
+}
+
+TEST_CASE("a list takes one value each time it is given, and an array or a value in the file") {
+  auto const excluded = [](std::vector<std::string> arguments) { return parse(std::move(arguments)).checkpoint_exclude; };
+  using List = std::vector<std::string>;
+  CHECK(excluded({"--checkpoint-exclude=a", "--checkpoint-exclude", "b"}) == List{"a", "b"});
+  CHECK_THROWS_AS(excluded({"--checkpoint-exclude", "a", "b"}), CLI::ParseError);
+  File const file("checkpoint_exclude = [\"a\", \"b\"]\nweights_exclude = \"c\"\n");
+  CHECK(excluded({"--config", file.path.string()}) == List{"a", "b"});
+  CHECK(parse({"--config", file.path.string()}).weights_exclude == List{"c"});
+  CHECK(excluded({"--config", file.path.string(), "--checkpoint-exclude", "d"}) == List{"d"});
+  File const none("checkpoint_exclude = []\n");
+  CHECK(excluded({"--config", none.path.string()}).empty());
+  File const wrong("checkpoint_exclude = [1]\n");
+  CHECK_THROWS_WITH_AS(parse({"--config", wrong.path.string()}), doctest::Contains("expected text in quotes, or an array of such, found 1"), CLI::ParseError);
 }
 
 TEST_CASE("the command line goes before the file, and a program's own options may stand in both") {
@@ -160,5 +182,9 @@ TEST_CASE("what does not go together is refused") {
   refused({.checkpoint_every = 5}, "checkpoint_every needs a run directory");
   refused({.resume = true}, "resume needs a run directory");
   refused({.resume_previous = true}, "resume_previous needs a run directory");
+  refused({.last_model_only = true}, "last_model_only needs a run directory");
+  refused({.out = "a", .export_dtype = "bfloat16"}, "give last_model_only");
+  refused({.out = "a", .last_model_only = true, .export_dtype = "int8"}, "export_dtype: expected float64, float32, float16 or bfloat16, found 'int8'");
+  refused({.weights_exclude = {"a"}}, "give weights");
   refused({.validate_every = 0, .early_stop = 2}, "early_stop needs validations");
 }

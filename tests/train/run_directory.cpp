@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -136,6 +138,23 @@ TEST_CASE("a run that goes on keeps its record, and its page has the steps befor
   auto const points = report.substr(report.find("<polyline points=\""), report.find("\" style=\"stroke") - report.find("<polyline points=\""));
   CHECK(std::count(points.begin(), points.end(), ',') == 8);
   CHECK(report.find("It was before") != std::string::npos);
+}
+
+TEST_CASE("a step costs all sinks together far less than a hundredth of 20 ms") {
+  Folder const folder("cost");
+  auto sinks = open_run(folder.path, record());
+  std::vector<double> milliseconds;
+  for (std::int64_t step = 1; step <= 2000; ++step) {
+    StepMetrics m{.step = step, .steps = 2000, .loss = 3, .grad_norm = 1, .rate = 1e-3, .tokens_per_s = 1e4, .seconds = 0.02};
+    m.model["expert_load/layers.0.moe/max"] = 1.5;
+    auto const begin = std::chrono::steady_clock::now();
+    sinks.write(m);
+    milliseconds.push_back(1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  sinks.end();
+  // The median, for a shared machine takes the processor away now and then; `script/bench trainer` has the mean.
+  std::nth_element(milliseconds.begin(), milliseconds.begin() + 1000, milliseconds.end());
+  CHECK(milliseconds[1000] < 0.2);
 }
 
 TEST_CASE("a folder that cannot be made says so") {

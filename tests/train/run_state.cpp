@@ -146,6 +146,76 @@ TEST_CASE("a signal ends a run after its step, with a checkpoint from which it g
   same(whole, rest);
 }
 
+TEST_CASE("the last checkpoint knows of the last validation") {
+  auto const folder = fresh("validated");
+  auto given = options(folder, 20);
+  given.validate_every = 0;
+  auto const ended = train<small::spec>(given);
+  auto const saved = Checkpoint::open(folder);
+  CHECK(saved.step() == 20);
+  CHECK(saved.facts().get<double>("early_stop.best") == ended.result.validation_loss);
+  CHECK(saved.facts().get<std::int64_t>("validation.step") == 20);
+  CHECK(saved.facts().get<double>("validation.loss") == ended.result.validation_loss);
+  CHECK(saved.facts().get<double>("validation.bits_per_byte") == ended.result.bits_per_byte);
+  given.resume = true;
+  given.steps = 21;
+  given.checkpoint_every = 21;
+  train<small::spec>(given);
+  CHECK(Checkpoint::open(folder).facts().get<std::int64_t>("validation.step") == 21);
+}
+
+TEST_CASE("a finished run's last checkpoint holds weights alone on demand, rounded, in the form to judge them by") {
+  auto const folder = fresh("alone"), whole_folder = fresh("alone_whole");
+  auto const whole = train<small::spec>(options(whole_folder));
+  auto given = options(folder);
+  given.last_model_only = true;
+  given.export_dtype = "bfloat16";
+  same(train<small::spec>(given), whole);
+  auto const saved = Checkpoint::open(folder);
+  CHECK(saved.step() == 20);
+  CHECK_FALSE(saved.has_optimizer());
+  CHECK(saved.manifest().weights_dtype == "bfloat16");
+  for (auto const& name : saved.weights().names()) {
+    CAPTURE(name);
+    // The rule ends in `ema`.
+    CHECK(saved.weights().tensor(name).equal(whole.tensors.at("optim.state." + name + ".ema").to(bfloat16)));
+  }
+  // The ones before are whole, started again the run is finished, and it cannot go on.
+  CHECK(Checkpoint::open(folder, "15").has_optimizer());
+  given.resume = true;
+  auto const again = train<small::spec>(given);
+  CHECK(again.losses.empty());
+  CHECK(again.result.validation_loss == doctest::Approx(whole.result.validation_loss).epsilon(1e-3));
+  given.steps = 21;
+  CHECK_THROWS_WITH_AS(train<small::spec>(given), doctest::Contains("resume_previous goes on from the one before it"), FileError);
+  given.resume = false;
+  given.resume_previous = true;
+  CHECK(train<small::spec>(given).losses.size() == 6);
+  // Without other checkpoints, and not by a signal.
+  auto single = options(fresh("alone_single"), 0);
+  single.last_model_only = true;
+  train<small::spec>(single);
+  CHECK(list_checkpoints(single.out).size() == 1);
+  single.out = fresh("alone_stopped").string();
+  train<small::spec>(single, [](StepMetrics const& m) { if (m.step == 7) ::raise(SIGTERM); });
+  CHECK(Checkpoint::open(single.out).has_optimizer());
+}
+
+TEST_CASE("what checkpoints leave out is not there, and a run goes on as far as the rest allows") {
+  auto const folder = fresh("excluded");
+  auto given = options(folder);
+  given.checkpoint_exclude = {"*.exp_avg_sq", "no.such.name"};
+  auto const whole = train<small::spec>(given);
+  auto const saved = Checkpoint::open(folder);
+  auto const state = saved.optimizer();
+  CHECK(state.contains("optim.state.norm.weight.exp_avg"));
+  CHECK_FALSE(state.contains("optim.state.norm.weight.exp_avg_sq"));
+  CHECK(saved.manifest().excluded == given.checkpoint_exclude);
+  given.resume = true;
+  given.steps = 21;
+  CHECK(train<small::spec>(given).losses.size() == 1);
+}
+
 TEST_CASE("a checkpoint of another model, of other data, or of weights alone is refused by what is wrong with it") {
   auto const folder = fresh("other");
   train<small::spec>(options(folder));

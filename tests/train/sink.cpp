@@ -16,6 +16,7 @@ struct Log final : Sink {
   void write(ValidationMetrics const& m) override { text += own + " validation " + std::to_string(m.step) + "; "; }
   void write(TextSample const& s) override { text += own + " sample " + s.text + "; "; }
   void end() override { text += own + " end; "; }
+  void flush() override { text += own + " flush; "; }
   std::string& text;
   std::string own;
 };
@@ -53,12 +54,17 @@ TEST_CASE("a sink says nothing to what it does not take, and none takes everythi
   CHECK(none.size() == 0);
 }
 
-TEST_CASE("a sink's error comes out") {
+TEST_CASE("a sink's error comes out, but for one in a flush, which keeps no other sink from its own") {
   struct Broken final : Sink {
     void write(StepMetrics const&) override { throw std::runtime_error("disk full"); }
+    void flush() override { throw std::runtime_error("disk full"); }
     using Sink::write;
   };
   Sinks sinks;
   sinks.add(std::make_unique<Broken>());
   CHECK_THROWS_WITH(sinks.write(StepMetrics{}), "disk full");
+  std::string text;
+  sinks.add(std::make_unique<Log>(text, "a"));
+  CHECK_NOTHROW(sinks.flush());
+  CHECK(text == "a flush; ");
 }

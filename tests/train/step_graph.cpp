@@ -2,10 +2,12 @@
 // Steps without a graph, and those of a recorder on the host; tests/cuda/step_graph.cpp captures them on a GPU.
 #include "lierne/train/step_graph.hpp"
 
+#include <filesystem>
 #include <utility>
 
 #include "lierne/optim/optim.hpp"
 #include "lierne/parallel/parallelise.hpp"
+#include "lierne/train/trainer.hpp"
 #include "optim/kernel/on_host.hpp"
 #include "processes.hpp"
 #include "train/small.hpp"
@@ -333,3 +335,49 @@ TEST_CASE("rank: steps of several processes are refused" * doctest::skip()) {
 }
 
 TEST_CASE("a launch of several processes is refused") { processes::run("rank: steps of several processes are refused", 2); }
+
+TEST_CASE("a trainer's steps in a graph have the bits of its plain ones, without a gradient norm") {
+  auto const options = [](std::string out = {}) {
+    return Options{.out = std::move(out), .steps = 8, .validate_every = 4, .sample = 0, .seed = 5, .quiet = true};
+  };
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_step_graph_trainer";
+  std::filesystem::remove_all(folder);
+  auto data = small::data(), same_data = small::data(), again = small::data();
+  Trainer plain{Model<small::experts>{}, scheduled_rule(), options()};
+  auto const expected = plain.fit(data);
+  auto given = options(folder.string());
+  given.checkpoint_every = 4;
+  Trainer graphed{Model<small::experts>{}, in_graph(scheduled_rule(), {.warmup = 2}), given};
+  std::vector<StepMetrics> found;
+  graphed.observe([&](StepMetrics const& m) { found.push_back(m); });
+  auto const result = graphed.fit(same_data);
+  CHECK(result.loss == expected.loss);
+  CHECK(result.validation_loss == expected.validation_loss);
+  REQUIRE(found.size() == 8);
+  CHECK(found[0].rate == doctest::Approx(1e-2 / 3));
+  for (auto const& m : found) CHECK(std::isnan(m.grad_norm));
+  auto const a = plain.model().parameters(), b = graphed.model().parameters();
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i]->owned.equal(b[i]->owned));
+
+  std::filesystem::remove_all(folder / "checkpoints/step-000000008");
+  given.resume = true;
+  Trainer resumed{Model<small::experts>{}, in_graph(scheduled_rule()), given};
+  CHECK(resumed.fit(again).validation_loss == expected.validation_loss);
+}
+
+TEST_CASE("what a trainer's step in a graph cannot do is refused") {
+  auto const refused = [](Options const& given, char const* words) {
+    auto data = small::data();
+    Trainer trainer{Model<small::spec>{}, in_graph(rule()), given};
+    CHECK_THROWS_WITH_AS(trainer.fit(data), doctest::Contains(words), ArgumentError);
+  };
+  refused({.steps = 2, .quiet = true, .accumulate = 2}, "in_graph: expected accumulate 1, found 2");
+  refused({.steps = 2, .quiet = true, .spike = 4}, "in_graph: expected no spike guard, found one of 4 medians");
+  auto data = small::data();
+  Trainer probed{Model<small::spec>{} | probes<ActivationRms>({.every = 3}), in_graph(rule()), {.steps = 2, .quiet = true}};
+  CHECK_THROWS_WITH_AS(probed.fit(data), doctest::Contains("in_graph: expected a model without probes"), ArgumentError);
+#ifndef LIERNE_CUDA
+  CHECK_THROWS_WITH_AS((Trainer{Model<small::spec>{}, in_graph(rule()), {.device = "cuda"}}),
+                       doctest::Contains("'cuda' asked of a program built without CUDA"), ArgumentError);
+#endif
+}

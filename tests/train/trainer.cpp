@@ -235,6 +235,71 @@ TEST_CASE("matrices follow muon, embedding, norms and output adamw, by groups") 
   }
 }
 
+TEST_CASE("a run with steps in the backward pass has the bits of one with steps behind it") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_in_backward";
+  std::filesystem::remove_all(folder);
+  auto const unclipped = scheduled(adamw({.rate = 1e-2, .beta2 = 0.95}) | decay(0.1, times_rate) | ema(0.9), schedule_of_run(),
+                                   groups(on<Kind::matrix>({.rate = 2}), otherwise()));
+  auto data = small::data(), same = small::data();
+  Trainer behind{Model<small::experts>{}, unclipped, options(8)};
+  std::vector<StepMetrics> expected;
+  behind.observe([&](StepMetrics const& m) { expected.push_back(m); });
+  auto const result = behind.fit(data);
+  auto given = options(8, folder.string());
+  given.checkpoint_every = 4;
+  Trainer inside{Model<small::experts>{}, in_backward(unclipped), given};
+  std::vector<StepMetrics> found;
+  inside.observe([&](StepMetrics const& m) {
+    found.push_back(m);
+    for (auto const* p : inside.model().parameters()) CHECK_FALSE(p->owned.grad().defined());
+  });
+  CHECK(inside.fit(same).validation_loss == result.validation_loss);
+  REQUIRE(found.size() == 8);
+  for (std::size_t k = 0; k < 8; ++k) {
+    CHECK(found[k].loss == expected[k].loss);
+    CHECK(found[k].rate == expected[k].rate);
+    CHECK(found[k].grad_norm == doctest::Approx(expected[k].grad_norm).epsilon(1e-12));
+  }
+  auto const weights = behind.model().parameters(), also = inside.model().parameters();
+  for (std::size_t i = 0; i < weights.size(); ++i) CHECK(weights[i]->owned.equal(also[i]->owned));
+  for (auto const& [key, tensor] : behind.optimizer().state()) CHECK(inside.optimizer().state().at(key).equal(tensor));
+
+  // And it goes on from its checkpoint.
+  std::filesystem::remove_all(folder / "checkpoints/step-000000008");
+  given.resume = true;
+  auto again = small::data();
+  Trainer resumed{Model<small::experts>{}, in_backward(unclipped), given};
+  CHECK(resumed.fit(again).validation_loss == result.validation_loss);
+}
+
+TEST_CASE("what a step in the backward pass cannot do is refused, and a loss that is not finite moves nothing") {
+  auto const plain = adamw({.rate = 1e-2});
+  auto const refused = [&](Options const& given, char const* words, bool noise = false) {
+    auto data = small::data();
+    Trainer trainer{Model<small::spec>{}, in_backward(plain), given};
+    if (noise) trainer.measure_noise();
+    CHECK_THROWS_WITH_AS(trainer.fit(data), doctest::Contains(words), ArgumentError);
+  };
+  auto several = options(2), guarded = options(2);
+  several.accumulate = 2;
+  guarded.spike = 4;
+  refused(several, "in_backward: expected accumulate 1, found 2");
+  refused(guarded, "in_backward: expected no spike guard, found one of 4 medians");
+  refused(options(2), "in_backward: expected no gradient noise to measure", true);
+
+  auto data = small::data();
+  Trainer trainer{Model<small::spec>{}, in_backward(plain), options(3)};
+  std::map<std::string, Tensor> before;
+  trainer.observe([&](StepMetrics const& m) {
+    if (m.step != 1) return;
+    NoGrad const no_grad;
+    trainer.model().parameters().front()->owned.fill_(std::numeric_limits<float>::infinity());
+    for (auto const* p : trainer.model().parameters()) before[p->name] = p->owned.detach().clone();
+  });
+  CHECK_THROWS_WITH_AS(trainer.fit(data), doctest::Contains("the loss of step 2"), NumericError);
+  for (auto const* p : trainer.model().parameters()) CHECK(p->owned.equal(before.at(p->name)));
+}
+
 TEST_CASE("bits per byte is the held-out text's cross entropy over its bytes") {
   auto data = small::data();
   Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(1)};
@@ -310,6 +375,37 @@ TEST_CASE("a run directory holds what the run was and what it did") {
     CHECK(std::filesystem::file_size(folder / file) > 0);
   }
   CHECK_FALSE(std::filesystem::exists(folder / "checkpoints/step-000000004"));
+}
+
+TEST_CASE("an error leaves the run directory with all that came before it, and sinks of one's own are flushed") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_error";
+  std::filesystem::remove_all(folder);
+  struct Flushed : Sink {
+    int* count;
+    explicit Flushed(int* to) : count(to) {}
+    void flush() override { ++*count; }
+  };
+  auto data = small::data();
+  int flushed = 0;
+  Trainer trainer{Model<small::spec>{}, rule(), options(20, folder.string())};
+  trainer.add_sink(std::make_unique<Flushed>(&flushed));
+  trainer.observe([](StepMetrics const& m) { check<NumericError>(m.step < 8, "at step 8"); });
+  CHECK_THROWS_WITH_AS(trainer.fit(data), "at step 8", NumericError);
+  CHECK(flushed == 1);
+  CHECK(lines(folder).size() == 7);
+  auto const text = [&](char const* name) {
+    std::ifstream in(folder / name);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  CHECK(text("metrics.prom").find("lierne_step 7\n") != std::string::npos);
+  CHECK(text("report.html").find("<b>7</b><span>of 20 steps</span>") != std::string::npos);
+}
+
+TEST_CASE("a trainer that has evaluated trains as one that has not") {
+  auto data = small::data(), same = small::data();
+  Trainer trainer{Model<small::spec>{}, scheduled(rule(), schedule_of_run()), options(4)};
+  trainer.evaluate(data);
+  CHECK(trainer.fit(data).loss == by_hand(4).back());
 }
 
 TEST_CASE("what cannot work is said before training") {

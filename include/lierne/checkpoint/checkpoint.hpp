@@ -6,6 +6,7 @@
 #include "lierne/checkpoint/list.hpp"
 #include "lierne/checkpoint/load.hpp"
 #include "lierne/checkpoint/load_weights.hpp"
+#include "lierne/checkpoint/open_weights.hpp"
 #include "lierne/checkpoint/save.hpp"
 
 // What they are made of.

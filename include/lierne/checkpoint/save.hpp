@@ -98,6 +98,14 @@ inline char const* weights_dtype_name(Dtype dtype) {
          : dtype == at::kBFloat16 ? "bfloat16" : nullptr;
 }
 
+/// The dtype of such a name; undefined for another text.
+inline Dtype weights_dtype(std::string_view name) {
+  for (auto const dtype : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16}) {
+    if (name == weights_dtype_name(dtype)) return dtype;
+  }
+  return at::ScalarType::Undefined;
+}
+
 /// Removes what can be removed; for the way out of a save that has failed already.
 inline void discard(std::string const& path) {
   std::error_code ignored;

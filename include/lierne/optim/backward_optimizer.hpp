@@ -9,6 +9,13 @@
 #include "lierne/optim/bind.hpp"
 #include "lierne/tensor/gradient_hook.hpp"
 
+#if LIERNE_BODIES
+#include <cmath>
+#include <utility>
+
+#include "lierne/optim/kernel/norm.hpp"
+#endif
+
 namespace lierne {
 
 /// A rule that steps in the backward pass, so that hardly more than one gradient lives at a time. `bind_in_backward`
@@ -19,10 +26,13 @@ namespace lierne {
 class BackwardOptimizer {
  public:
   BackwardOptimizer(std::unique_ptr<Optimizer> rule, std::vector<Slot> slots);
+  /// The same with a rule that outlives it.
+  BackwardOptimizer(Optimizer& rule, std::vector<Slot> slots);
   BackwardOptimizer(BackwardOptimizer const&) = delete;
 
-  /// From here to `end` a gradient that is complete moves its parameter. The report of `end` has no gradient norm.
-  /// Errors: `ArgumentError` for a context that asks for the norm or sums over ranks (a backward pass leaves the
+  /// From here to `end` a gradient that is complete moves its parameter. With `measure_norm` the report of `end` has the norm of
+  /// the gradients: it is known when all have gone.
+  /// Errors: `ArgumentError` for a context that needs the norm before, or sums over ranks (a backward pass leaves the
   /// gradient of this rank alone in a replica), and for a second `begin`.
   void begin(StepContext const& context);
   /// Moves the parameters whose gradients came before `begin` alone, and ends the step. Errors: `ArgumentError` without
@@ -36,12 +46,15 @@ class BackwardOptimizer {
  private:
   void gradient_complete(std::size_t index);
 
-  std::unique_ptr<Optimizer> rule_;
+  std::unique_ptr<Optimizer> owned_{};
+  Optimizer* rule_;
   std::vector<Slot> slots_;
   std::vector<Optimizer::Part> parts_;
   std::mutex mutex_;  // weights on several devices have a thread each
   std::optional<StepContext> context_;
   StepReport report_;
+  bool measures_ = false;
+  double squares_ = 0;  // of the gradients so far, where they are measured
   std::vector<bool> moved_;
   std::deque<GradientHook> hooks_;
 };
@@ -92,6 +105,32 @@ std::unique_ptr<BackwardOptimizer> bind_in_backward(Grouped<Node> const& rule, s
   return std::make_unique<BackwardOptimizer>(bind(rule, path), std::move(slots));
 }
 
+/// A rule that a `Trainer` steps in the backward pass. `in_backward` makes it.
+template <class Rule>
+struct InBackward {
+  Rule rule;
+};
+
+/// Marks a rule, with its schedule and groups: a trainer shall step it in the backward pass, so that hardly more than one
+/// gradient lives at a time. Errors: those of `bind_in_backward`.
+/// Example: `Trainer trainer{Model<gpt>{}, in_backward(scheduled(adamw(), warmup(200))), options};`
+template <Stage Node>
+InBackward<Node> in_backward(Node const& rule) {
+  static_assert(detail::check_in_backward<Node>());
+  return {rule};
+}
+template <Stage Node>
+InBackward<Scheduled<Node>> in_backward(Scheduled<Node> const& rule) {
+  static_assert(detail::check_in_backward<Node>());
+  return {rule};
+}
+template <Stage Node>
+InBackward<Grouped<Node>> in_backward(Grouped<Node> const& rule) {
+  static_assert(detail::check_in_backward<Node>());
+  detail::check_groups_in_backward(rule.groups);
+  return {rule};
+}
+
 #if LIERNE_BODIES
 namespace detail {
 
@@ -107,7 +146,12 @@ LIERNE_INLINE void check_groups_in_backward(Groups const& groups) {
 }  // namespace detail
 
 LIERNE_INLINE BackwardOptimizer::BackwardOptimizer(std::unique_ptr<Optimizer> rule, std::vector<Slot> slots)
-    : rule_(std::move(rule)), slots_(std::move(slots)), parts_(rule_->parts(slots_)), moved_(slots_.size()) {
+    : BackwardOptimizer(*rule, std::move(slots)) {
+  owned_ = std::move(rule);
+}
+
+LIERNE_INLINE BackwardOptimizer::BackwardOptimizer(Optimizer& rule, std::vector<Slot> slots)
+    : rule_(&rule), slots_(std::move(slots)), parts_(rule_->parts(slots_)), moved_(slots_.size()) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     hooks_.emplace_back(slots_[i].weight, [this, i] { gradient_complete(i); });
   }
@@ -115,10 +159,12 @@ LIERNE_INLINE BackwardOptimizer::BackwardOptimizer(std::unique_ptr<Optimizer> ru
 
 LIERNE_INLINE void BackwardOptimizer::begin(StepContext const& context) {
   check(!context_, "optimizer: begin: expected end() after the last begin, found a second begin");
-  check(!context.grad_norm && !context.accept && !context.measure_norm && !context.sum_over_ranks && !context.reduce_over_ranks,
-        "optimizer: begin: a step in the backward pass has no gradient norm and no sums over ranks "
-        "(leave measure_norm, grad_norm, accept, sum_over_ranks and reduce_over_ranks out, or use bind)");
+  check(!context.grad_norm && !context.accept && !context.sum_over_ranks && !context.reduce_over_ranks,
+        "optimizer: begin: a step in the backward pass has no gradient norm before its end and no sums over ranks "
+        "(leave grad_norm, accept, sum_over_ranks and reduce_over_ranks out, or use bind)");
   context_ = context;
+  measures_ = std::exchange(context_->measure_norm, false);
+  squares_ = 0;
   report_ = {.rate = rule_->rate(context)};
   moved_.assign(slots_.size(), false);
 }
@@ -130,6 +176,7 @@ LIERNE_INLINE void BackwardOptimizer::gradient_complete(std::size_t index) {
   check(!moved_[index], "optimizer: '", part.slot.name,
         "': expected one backward pass between begin and end, found a second");
   moved_[index] = true;
+  if (measures_) squares_ += sum_of_squares(std::span(&slots_[index].weight.grad(), 1));
   report_.updated += part.rule->step(std::span(&part.slot, 1), *context_).updated;
 }
 
@@ -139,6 +186,7 @@ LIERNE_INLINE StepReport BackwardOptimizer::end() {
     if (!moved_[i] && slots_[i].weight.grad().defined()) gradient_complete(i);
   }
   context_.reset();
+  if (measures_) report_.grad_norm = std::sqrt(squares_);
   return report_;
 }
 #endif

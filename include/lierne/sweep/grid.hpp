@@ -150,9 +150,9 @@ LIERNE_INLINE Grid::Grid(SweepOptions const& options) : state_(new State{.option
                      " (start one sweep a process, each with an --out of its own)");
   check(options.minutes == 0, "sweep: expected no limit of minutes, for rows compare runs of equal steps, found ",
         options.minutes, " (use --steps)");
-  check(options.checkpoint_every == 0 && !options.resume && !options.resume_previous,
+  check(options.checkpoint_every == 0 && !options.last_model_only && !options.resume && !options.resume_previous,
         "sweep: expected no checkpoints to write or to go on from, for a sweep keeps its finished rows (leave out checkpoint_every, "
-        "resume and resume_previous)");
+        "last_model_only, resume and resume_previous)");
   if (!options.out.empty()) state_->file.emplace(options.out);
 }
 

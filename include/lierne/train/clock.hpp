@@ -29,8 +29,9 @@ double seconds_since_exec();
 /// A stopwatch that knows when the process started. Units: seconds.
 class Clock {
  public:
+  Clock() { first(); }
   /// Since the process started (loading the program and its libraries included).
-  double elapsed() const { return offset_ + since(start_); }
+  double elapsed() const { return first().since_exec + since(first().at); }
   /// Since the last call of `lap`, or since this clock was made.
   double lap() {
     double const seconds = since(lap_);
@@ -40,11 +41,18 @@ class Clock {
 
  private:
   using Now = std::chrono::steady_clock;
+  struct Moment {
+    double since_exec;
+    Now::time_point at;
+  };
+  // Asked once: a clock is made in every step, and to read /proc takes a tenth of a millisecond.
+  static Moment const& first() {
+    static Moment const moment{detail::seconds_since_exec(), Now::now()};
+    return moment;
+  }
   static double since(Now::time_point begin) { return std::chrono::duration<double>(Now::now() - begin).count(); }
 
-  Now::time_point start_ = Now::now();
-  Now::time_point lap_ = start_;
-  double offset_ = detail::seconds_since_exec();
+  Now::time_point lap_ = Now::now();
 };
 
 namespace detail {

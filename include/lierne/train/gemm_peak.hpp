@@ -41,7 +41,7 @@ double measure_gemm(GemmShape const& shape, Dtype dtype, double seconds = 0.3);
 
 /// The dense peak of a GPU by the name that its driver gives, in operations a second: tensor cores with float32 sums for
 /// bfloat16, no tensor cores for float32 (LibTorch's default). Nothing for a name or a dtype that is not in the table: no peak is
-/// ever assumed. Source: NVIDIA's data sheets, without sparsity.
+/// ever assumed. Source: NVIDIA's data sheets, and for Hopper its H100 white paper (which has a digit more), without sparsity.
 std::optional<double> gpu_peak(std::string_view name, Dtype dtype);
 
 /// What a share of the peak is a share of: measured on a CPU, from the table on a GPU.
@@ -94,12 +94,22 @@ LIERNE_INLINE std::optional<double> gpu_peak(std::string_view name, Dtype dtype)
     double bfloat16, float32;  // 1e12 a second; 0: none
   };
   static constexpr std::array table{
-      Gpu{"NVIDIA H200", 989.4, 66.9},           Gpu{"NVIDIA H100 80GB HBM3", 989.4, 66.9},
-      Gpu{"NVIDIA H100 PCIe", 756.0, 51.2},      Gpu{"NVIDIA A100-SXM4-40GB", 312.0, 19.5},
-      Gpu{"NVIDIA A100-SXM4-80GB", 312.0, 19.5}, Gpu{"NVIDIA A100-PCIE-40GB", 312.0, 19.5},
-      Gpu{"NVIDIA A100 80GB PCIe", 312.0, 19.5}, Gpu{"NVIDIA L4", 121.0, 30.3},
-      Gpu{"NVIDIA L40S", 362.05, 91.6},          Gpu{"NVIDIA A10", 125.0, 31.2},
-      Gpu{"Tesla V100-SXM2-16GB", 0, 15.7},      Gpu{"Tesla V100-SXM2-32GB", 0, 15.7},
+      Gpu{"NVIDIA B200", 2250.0, 75.0},
+      Gpu{"NVIDIA H200", 989.4, 66.9},
+      Gpu{"NVIDIA H100 80GB HBM3", 989.4, 66.9},
+      Gpu{"NVIDIA H100 NVL", 835.0, 0},
+      Gpu{"NVIDIA H100 PCIe", 756.0, 51.0},
+      Gpu{"NVIDIA A100-SXM4-80GB", 312.0, 19.5},
+      Gpu{"NVIDIA A100-SXM4-40GB", 312.0, 19.5},
+      Gpu{"NVIDIA A100 80GB PCIe", 312.0, 19.5},
+      Gpu{"NVIDIA A100-PCIE-40GB", 312.0, 19.5},
+      Gpu{"NVIDIA L40S", 362.05, 91.6},
+      Gpu{"NVIDIA L40", 181.05, 90.5},
+      Gpu{"NVIDIA L4", 121.0, 30.3},
+      Gpu{"NVIDIA A40", 149.7, 37.4},
+      Gpu{"NVIDIA A10", 125.0, 31.2},
+      Gpu{"Tesla V100-SXM2-32GB", 0, 15.7},
+      Gpu{"Tesla V100-SXM2-16GB", 0, 15.7},
       Gpu{"Tesla T4", 0, 8.1}};
   auto const* const found = std::ranges::find(table, name, &Gpu::name);
   if (found == table.end()) return std::nullopt;

@@ -17,6 +17,7 @@
 #include <cstdlib>
 
 #include "lierne/core/error.hpp"
+#include "lierne/core/uncaught.hpp"
 #include "lierne/train/options_file.hpp"
 #endif
 
@@ -49,6 +50,11 @@ struct Options {
   std::int64_t accumulate = 1;        ///< batches whose gradients make one step
   std::int64_t checkpoint_every = 0;  ///< steps; 0: none
   std::int64_t keep = 3;              ///< checkpoints that stay, the latest ones
+  bool last_model_only = false;       ///< the checkpoint of the finished run holds weights alone, in the form to judge them by
+  std::string export_dtype{};         ///< what it rounds them to: float64, float32, float16 or bfloat16; empty: as they are
+  std::vector<std::string> checkpoint_exclude{};  ///< names or patterns of tensors that checkpoints leave out
+  std::string weights{};              ///< file or folder whose weights the run begins with; empty: first values by `seed`
+  std::vector<std::string> weights_exclude{};     ///< names or patterns of weights that keep their first values
   bool resume = false;                ///< go on from the latest checkpoint in `out`
   bool resume_previous = false;       ///< go on from the one before it
   std::int64_t early_stop = 0;        ///< validations without improvement after which training ends; 0: off
@@ -63,7 +69,8 @@ struct Options {
   /// Example: `CLI::App app; options.add_to(app); app.add_option("--width", width, "of the model"); CLI11_PARSE(app, argc, argv);`
   void add_to(CLI::App& app);
 
-  /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does.
+  /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does. From then on an error that
+  /// nobody catches ends it alike: see `report_uncaught_errors`.
   static Options parse(int argc, char** argv);
 
   /// Holds the options together. Errors: `ArgumentError` naming the option that is outside its bounds, or the two that
@@ -80,7 +87,8 @@ struct Options {
 };
 
 namespace detail {
-/// Reads the command line into what was added to `app`; on `--help` or an error prints and ends the program.
+/// Reads the command line into what was added to `app`; on `--help` or an error prints and ends the program, and so does
+/// an uncaught error from now on.
 void parse_or_exit(CLI::App& app, int argc, char** argv);
 /// Holds options that were read so together; on an error prints and ends the program alike.
 void validate_or_exit(Options const& options);
@@ -112,6 +120,11 @@ void each_option(O& o, Row&& row) {
   row("accumulate", o.accumulate, above_zero, "batches whose gradients make one step");
   row("checkpoint_every", o.checkpoint_every, not_below_zero, "steps between checkpoints (0: none)");
   row("keep", o.keep, above_zero, "checkpoints that stay, the latest ones");
+  row("last_model_only", o.last_model_only, none, "save weights alone when the run is finished, for others to use");
+  row("export_dtype", o.export_dtype, none, "dtype of these weights: float64, float32, float16 or bfloat16 (\"\": as they are)");
+  row("checkpoint_exclude", o.checkpoint_exclude, none, "name or pattern (*) of tensors that checkpoints leave out; once or more");
+  row("weights", o.weights, none, "begin with the weights of a safetensors file, a checkpoint or a run directory (\"\": first values)");
+  row("weights_exclude", o.weights_exclude, none, "name or pattern (*) of weights that keep their first values; once or more");
   row("resume", o.resume, none, "go on from the latest checkpoint in the run directory");
   row("resume_previous", o.resume_previous, none, "go on from the checkpoint before the latest");
   row("early_stop", o.early_stop, not_below_zero, "validations without improvement after which training ends (0: off)");
@@ -120,6 +133,11 @@ void each_option(O& o, Row&& row) {
   row("profile", o.profile, not_below_zero, "steps to profile (0: none)");
   row("verbose", o.verbose, none, "a progress line for every step, with every number");
 }
+
+template <class T>
+inline constexpr bool is_list = false;
+template <class T>
+inline constexpr bool is_list<std::vector<T>> = true;
 
 template <class T>
 constexpr char const* kind_of_value() {
@@ -148,6 +166,8 @@ std::string shown(T const& value) {
     return std::to_string(value);
   } else if constexpr (std::is_floating_point_v<T>) {
     return number(value);
+  } else if constexpr (is_list<T>) {
+    return to_toml_value(value);
   } else {
     return value.empty() ? "\"\"" : value;
   }
@@ -169,6 +189,7 @@ void assign(T& value, std::string const& text, std::string const& option, Bound 
 }
 
 LIERNE_INLINE void parse_or_exit(CLI::App& app, int argc, char** argv) {
+  report_uncaught_errors();
   try {
     app.parse(argc, argv);
   } catch (CLI::ParseError const& error) {
@@ -194,6 +215,9 @@ LIERNE_INLINE void Options::add_to(CLI::App& app) {
     auto const option = detail::option_of_key(name);
     if constexpr (std::is_same_v<T, bool>) {
       app.add_flag(option, field, meaning + (field ? " (default: on)" : " (default: off)"));
+    } else if constexpr (detail::is_list<T>) {
+      // One value for each time it is given, so that what follows it on the command line is none of its own.
+      app.add_option(option, field, meaning)->allow_extra_args(false)->default_str(detail::shown(field));
     } else {
       app.add_option_function<std::string>(
              option, [&field, option, bound](std::string const& text) { detail::assign(field, text, option, bound); }, meaning)
@@ -227,8 +251,13 @@ LIERNE_INLINE void Options::validate() const {
     check(!given || !out.empty(), "options: ", name, " needs a run directory (give out)");
   };
   needs_out(checkpoint_every > 0, "checkpoint_every");
+  needs_out(last_model_only, "last_model_only");
   needs_out(resume, "resume");
   needs_out(resume_previous, "resume_previous");
+  bool const known = export_dtype == "float64" || export_dtype == "float32" || export_dtype == "float16" || export_dtype == "bfloat16";
+  check(known || export_dtype.empty(), "options: export_dtype: expected float64, float32, float16 or bfloat16, found '", export_dtype, "'");
+  check(export_dtype.empty() || last_model_only, "options: export_dtype is that of weights saved alone (give last_model_only)");
+  check(weights_exclude.empty() || !weights.empty(), "options: weights_exclude leaves out of weights that are loaded (give weights)");
   check(early_stop == 0 || validate_every > 0, "options: early_stop needs validations between steps (give validate_every)");
 }
 

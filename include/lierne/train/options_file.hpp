@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lierne/core/compiled.hpp"
 #include "lierne/core/number.hpp"
@@ -22,7 +23,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <vector>
 
 #include "lierne/core/error.hpp"
 #include "lierne/core/nearest.hpp"
@@ -61,6 +61,13 @@ template <std::floating_point Number>
 std::string to_toml_value(Number value) {
   auto const text = number(value);
   return text.find_first_of(".einf") == std::string::npos ? text + ".0" : text;  // 1e-05, inf and nan are floats as they are
+}
+/// A list as an array.
+template <class T>
+std::string to_toml_value(std::vector<T> const& list) {
+  std::string text = "[";
+  for (auto const& one : list) text += (text.size() > 1 ? ", " : "") + to_toml_value(one);
+  return text + "]";
 }
 
 #if LIERNE_BODIES
@@ -176,7 +183,7 @@ inline void apply_entry(CLI::Option& option, std::string const& key, toml::node 
   } else {
     take(node);
   }
-  if (option.count() > 0) return;  // the command line goes before
+  if (option.count() > 0 || arguments.empty()) return;  // the command line goes before, and an empty array gives nothing
   try {
     option.add_result(std::move(arguments));
     option.run_callback();

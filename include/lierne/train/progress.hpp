@@ -41,6 +41,8 @@ class Progress {
  public:
   explicit Progress(ProgressSettings settings);
   explicit Progress(bool quiet) : Progress(ProgressSettings{.quiet = quiet}) {}
+  Progress(Progress const&) = delete;
+  ~Progress() { end(); }  // an error's message begins a line of its own
 
   void show(StepMetrics const& m);
   void show(ValidationMetrics const& m);
@@ -85,7 +87,7 @@ LIERNE_INLINE std::string Progress::line(StepMetrics const& m, std::size_t colum
   };
   std::vector<Part> parts{{0, message("step ", m.step, "/", m.steps)}, {1, "loss " + fixed(m.loss, 4)}};
   if (bits_per_byte_ > 0) parts.push_back({4, fixed(bits_per_byte_, 4) + " bits/byte"});
-  parts.push_back({5, "grad " + fixed(m.grad_norm, 2)});
+  if (!std::isnan(m.grad_norm)) parts.push_back({5, "grad " + fixed(m.grad_norm, 2)});
   char rate[32];
   std::snprintf(rate, sizeof rate, "rate %.2e", m.rate);
   parts.push_back({8, rate});

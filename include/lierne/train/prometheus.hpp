@@ -36,6 +36,7 @@ class PrometheusFile final : public Sink {
   void write(StepMetrics const& m) override;
   void write(ValidationMetrics const& m) override;
   void end() override;
+  void flush() override { replace(); }
 
  private:
   void replace();

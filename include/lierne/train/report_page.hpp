@@ -45,6 +45,7 @@ class ReportPage final : public Sink {
   void write(ValidationMetrics const& m) override;
   void write(TextSample const& sample) override;
   void end() override;
+  void flush() override { end(); }
   /// The page as it is now.
   std::string html() const;
 

@@ -11,6 +11,7 @@
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/optimizer.hpp"
 #include "lierne/train/early_stop.hpp"
+#include "lierne/train/metrics.hpp"
 #include "lierne/train/noise_meter.hpp"
 #include "lierne/train/spike_guard.hpp"
 #include "lierne/train/trainable.hpp"
@@ -33,6 +34,7 @@ struct RunState {
   NoiseMeter* noise = nullptr;  ///< or none
   std::int64_t step = 0;        ///< finished steps
   std::int64_t tokens = 0;      ///< valid labels seen
+  std::optional<ValidationMetrics> validation{};  ///< the last one
 
   /// What `CheckpointWriter::save` takes.
   CheckpointContent content() const;
@@ -42,6 +44,9 @@ struct RunState {
   /// Errors: `FileError` where it has weights alone, or not all weights of the model, naming them; `ShapeError`; `ArgumentError` where
   /// the data is another.
   std::vector<std::string> restore(Checkpoint const& saved);
+
+  /// The weights of a checkpoint, its step and its tokens alone, to judge them: for one of weights alone too.
+  std::vector<std::string> restore_weights(Checkpoint const& saved);
 };
 
 #if LIERNE_BODIES
@@ -66,6 +71,10 @@ LIERNE_INLINE CheckpointContent RunState::content() const {
   content.facts.set("spec", model->name()).set("rule", optimizer->name()).set("tokens", tokens);
   content.facts.set("data.epoch", at.epoch).set("data.index", at.index).set("data.of", at.data);
   content.facts.set("early_stop.best", early_stop->best).set("early_stop.without", early_stop->without);
+  if (validation) {
+    content.facts.set("validation.step", validation->step).set("validation.loss", validation->loss);
+    content.facts.set("validation.bits_per_byte", validation->bits_per_byte);
+  }
   content.run.emplace_back(detail::norms_key, at::tensor(guard->norms(), at::TensorOptions().dtype(float64)));
   if (noise != nullptr) {
     auto const [signal, variance, weight] = noise->averages();
@@ -74,16 +83,25 @@ LIERNE_INLINE CheckpointContent RunState::content() const {
   return content;
 }
 
-LIERNE_INLINE std::vector<std::string> RunState::restore(Checkpoint const& saved) {
+LIERNE_INLINE std::vector<std::string> RunState::restore_weights(Checkpoint const& saved) {
   NoGrad const no_grad;
   auto notices = saved.notices();
-  auto const& facts = saved.facts();
-  check<FileError>(saved.has_optimizer(), saved.path(), ": expected a checkpoint of a whole run, found one of weights alone");
-  auto const spec = facts.get<std::string>("spec");
+  auto const spec = saved.facts().get<std::string>("spec");
   auto const weights = load_weights(saved.weights(), detail::weights_of(*model));
   check<FileError>(weights.complete(), saved.path(), ": expected the weights of the model '", model->name(), "', found those of '", spec,
                    "': ", weights.str());
   if (spec != model->name()) notices.push_back("the checkpoint's model calls itself '" + spec + "'");
+  step = saved.step();
+  tokens = saved.facts().get<std::int64_t>("tokens");
+  return notices;
+}
+
+LIERNE_INLINE std::vector<std::string> RunState::restore(Checkpoint const& saved) {
+  NoGrad const no_grad;
+  check<FileError>(saved.has_optimizer(), saved.path(), ": expected a checkpoint of a whole run, found one of weights alone ",
+                   "(resume_previous goes on from the one before it, weights begins a run with it)");
+  auto const& facts = saved.facts();
+  auto notices = restore_weights(saved);
   auto const state = optimizer->load_state(saved.optimizer());
   if (!state.complete()) {
     notices.push_back("state of the rule '" + facts.get<std::string>("rule") + "' under the rule '" + optimizer->name() + "': " + state.str());
@@ -91,6 +109,10 @@ LIERNE_INLINE std::vector<std::string> RunState::restore(Checkpoint const& saved
   batches->seek({facts.get<std::int64_t>("data.epoch"), facts.get<std::int64_t>("data.index"), facts.get<std::uint64_t>("data.of")});
   early_stop->best = facts.get<double>("early_stop.best");
   early_stop->without = facts.get<std::int64_t>("early_stop.without");
+  if (facts.contains("validation.step")) {
+    validation = ValidationMetrics{.step = facts.get<std::int64_t>("validation.step"), .loss = facts.get<double>("validation.loss"),
+                  .bits_per_byte = facts.get<double>("validation.bits_per_byte")};
+  }
   auto const run = saved.run();
   if (auto const found = run.find(detail::norms_key); found != run.end()) {
     auto const norms = found->second.to(float64).contiguous();
@@ -99,8 +121,6 @@ LIERNE_INLINE std::vector<std::string> RunState::restore(Checkpoint const& saved
   if (noise != nullptr && facts.contains("noise.weight")) {
     noise->restore({facts.get<double>("noise.signal"), facts.get<double>("noise.noise"), facts.get<double>("noise.weight")});
   }
-  step = saved.step();
-  tokens = facts.get<std::int64_t>("tokens");
   return notices;
 }
 #endif

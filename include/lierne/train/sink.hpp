@@ -2,6 +2,7 @@
 // Where a run's numbers go: one interface, and several of them as one.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -19,8 +20,10 @@ class Sink {
   virtual void write(StepMetrics const& /*metrics*/) {}
   virtual void write(ValidationMetrics const& /*metrics*/) {}
   virtual void write(TextSample const& /*sample*/) {}
-  /// The run is over and its numbers are complete. A run that an error ends does not come here.
+  /// The run is over and its numbers are complete. A run that an error ends does not come here, but to `flush`.
   virtual void end() {}
+  /// An error ends the run: what has come so far is to be there. What this throws is dropped, for the error goes on.
+  virtual void flush() {}
 };
 
 /// Several sinks as one, in the order in which they were added.
@@ -34,6 +37,14 @@ class Sinks final : public Sink {
   void write(TextSample const& sample) override { write_all(sample); }
   void end() override {
     for (auto const& sink : all_) sink->end();
+  }
+  void flush() override {
+    for (auto const& sink : all_) {
+      try {
+        sink->flush();
+      } catch (std::exception const&) {  // the error that ends the run matters more, and the other sinks too
+      }
+    }
   }
 
  private:

@@ -11,6 +11,8 @@
 #include "lierne/optim/bind.hpp"
 #include "lierne/optim/capturable_optimizer.hpp"
 #include "lierne/tensor/cuda_graph.hpp"
+#include "lierne/tensor/device.hpp"
+#include "lierne/train/training_step.hpp"
 
 namespace lierne {
 
@@ -23,7 +25,7 @@ struct StepGraphSettings {
 struct StepGraphParts {
   /// The loss of a batch, a scalar that is inversely proportional to `count`. See `StepGraph` for what it may not do.
   std::function<Tensor(Tensor const& tokens, Tensor const& labels, double count)> loss;
-  std::unique_ptr<Optimizer> optimizer;  ///< of `bind_capturable` on a GPU
+  std::shared_ptr<Optimizer> optimizer;  ///< of `bind_capturable` on a GPU
   std::vector<Slot> slots;
   std::unique_ptr<Recorder> recorder{};  ///< default: a `CudaGraph` for weights on a GPU, none elsewhere
 };
@@ -43,7 +45,7 @@ struct StepGraphParts {
 /// `ShapeError` for a batch of another shape; `NumericError` for one without labels; `Error` with CUDA's words for others.
 /// Example: `StepGraph graph(model, scheduled(my_rule, warmup(200)));`
 /// `for (std::int64_t k = 0; k < steps; ++k) losses.push_back(graph.step(data.next(), {.step = k, .total = steps}));`
-class StepGraph {
+class StepGraph final : public WholeStep {
  public:
   /// The model must have been initialised where it shall train, and outlive this.
   template <class Rule>
@@ -52,7 +54,7 @@ class StepGraph {
   StepGraph(StepGraph const&) = delete;
 
   /// One step. Of the context it takes `step` and `total`. Returns the loss, on the device: to read it is to wait for it.
-  Tensor step(Batch const& batch, StepContext const& context);
+  Tensor step(Batch const& batch, StepContext const& context) override;
 
   /// Whether the next step is a replay.
   bool captured() const { return captured_ && !stale(); }
@@ -105,16 +107,46 @@ inline Device initialised_device(AnyModel& model) {
 }
 
 template <class Rule>
-std::unique_ptr<Optimizer> bind_for_graph(Rule const& rule, Device device) {
+std::unique_ptr<Optimizer> bind_for_graph(Rule const& rule, Device device, Path path = Path::fused) {
   static_assert(requires { bind_capturable(rule); }, "StepGraph: the rule must be one without groups (a captured step has "
                                                      "one rule for all parameters)");
   if constexpr (requires { bind_capturable(rule); }) {
     if (device.is_cuda()) return bind_capturable(rule);
   }
-  return bind(rule);
+  return bind(rule, path);
 }
 
 }  // namespace detail
+
+/// A rule that a `Trainer` steps by a `StepGraph`. `in_graph` makes it.
+template <class Rule>
+struct InGraph {
+  Rule rule;
+  StepGraphSettings settings{};
+
+  /// Errors: `ArgumentError` for a GPU that is not there, or a rule without capturable kernels.
+  std::unique_ptr<Optimizer> bind_on(std::string const& device, Path path) const {
+    return detail::bind_for_graph(rule, open_device(device), path);
+  }
+  /// The step of a model and that optimizer, which outlive it.
+  std::unique_ptr<WholeStep> step_of(Trainable& model, Optimizer& optimizer, std::vector<Slot> slots) const {
+    auto const loss = [&model](Tensor const& tokens, Tensor const& labels, double count) { return model.loss(tokens, labels, count); };
+    StepGraphParts parts{.loss = loss,
+                         .optimizer = std::shared_ptr<Optimizer>(std::shared_ptr<void>{}, &optimizer),
+                         .slots = std::move(slots)};
+    return std::make_unique<StepGraph>(std::move(parts), settings);
+  }
+};
+
+/// Marks a rule, with its schedule: a trainer on a GPU shall run each step as one CUDA graph. On the CPU steps are plain, as those of
+/// `StepGraph`. No gradient norm is measured; see `TrainingStep` for what else there is not.
+/// Errors (compile time): a rule with groups. Example: `Trainer trainer{Model<gpt>{}, in_graph(scheduled(my_rule, warmup(200))), options};`
+template <class Rule>
+InGraph<Rule> in_graph(Rule const& rule, StepGraphSettings settings = {}) {
+  static_assert(requires { bind_capturable(rule); }, "in_graph: the rule must be one without groups (a captured step has "
+                                                     "one rule for all parameters)");
+  return {rule, settings};
+}
 
 template <class Rule>
 StepGraph::StepGraph(AnyModel& model, Rule const& rule, StepGraphSettings settings)

@@ -28,11 +28,14 @@
 #include "lierne/tensor/profiler.hpp"
 #include "lierne/train/gemm_peak.hpp"
 #include "lierne/train/run_directory.hpp"
+#include "lierne/train/warm_start.hpp"
 #endif
 
 namespace lierne {
 
 class OperatorProfiler;
+template <class Rule>
+struct InGraph;
 
 namespace detail {
 
@@ -54,7 +57,8 @@ struct TrainResult {
 /// Trains a model by a rule on data. Typed outside, small inside: the loop is compiled once, whatever the model and rule.
 /// The order of a step is that of `TrainingStep`.
 /// SIGINT and SIGTERM end a run after the step that they meet, with a checkpoint where there is a run directory. With
-/// `resume` a run goes on from there, bit for bit as if it had not ended, or begins where there is no checkpoint yet.
+/// `resume` a run goes on from there, bit for bit as if it had not ended, or begins where there is no checkpoint yet. With
+/// `last_model_only` the checkpoint of a finished run holds weights alone, in the form that the rule judges a model by.
 /// Errors: `LaunchError` when the launch does not fit the model's plan; `ArgumentError` for a tokenizer with more ids
 /// than the vocabulary; `NumericError` where the loss or the gradient norm is not finite, naming the step and the first tensor
 /// that is not; `FileError` for a run directory or a checkpoint, naming the file; `LaunchError` for checkpoints of several
@@ -67,6 +71,23 @@ class Trainer {
       : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
         optimizer_(bind(rule, options.require_fused ? Path::fused_only : Path::fused)),
         options_(std::move(options)) {}
+  /// The same with steps in the backward pass: hardly more than one gradient lives at a time. For one process and one batch a step.
+  /// Example: `Trainer trainer{Model<gpt>{}, in_backward(scheduled(adamw(), warmup(200))), options};`
+  template <class M, class Rule>
+  Trainer(M model, InBackward<Rule> const& rule, Options options) : Trainer(std::move(model), rule.rule, std::move(options)) {
+    in_backward_ = true;
+  }
+  /// The same with each step as one CUDA graph; include <lierne/train/step_graph.hpp>. For one process and one batch a step.
+  /// Example: `Trainer trainer{Model<gpt>{}, in_graph(scheduled(my_rule, warmup(200))), options};`
+  template <class M, class Rule>
+  Trainer(M model, InGraph<Rule> const& rule, Options options)
+      : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
+        optimizer_(rule.bind_on(options.device, options.require_fused ? Path::fused_only : Path::fused)),
+        options_(std::move(options)) {
+    whole_step_of_ = [rule](Trainable& own, Optimizer& optimizer, std::vector<Slot> slots) {
+      return rule.step_of(own, optimizer, std::move(slots));
+    };
+  }
   /// The same with both types erased.
   Trainer(std::unique_ptr<Trainable> model, std::unique_ptr<Optimizer> optimizer, Options options)
       : model_(std::move(model)), optimizer_(std::move(optimizer)), options_(std::move(options)) {}
@@ -74,15 +95,15 @@ class Trainer {
   /// Trains for `options.steps` steps (or the minutes given), validates, and prints a sample.
   template <class Data>
   TrainResult fit(Data& data) {
-    return with_batches(data, [this](Batches& batches) { return run(batches); });
+    return with_batches(data, [this](Batches& batches) { return run_or_flush(batches); });
   }
-  /// Validates the model as it is, or as the checkpoint that the options resume from has it.
+  /// Validates the model as it is, or as the checkpoint that the options resume from, or the file of `weights`, has it.
   template <class Data>
   ValidationMetrics evaluate(Data& data) {
     return with_batches(data, [this](Batches& batches) {
       start(batches);
       Progress progress(options_.quiet || mesh_.rank() != 0);
-      resume(progress);
+      resume(progress, /*to_train=*/false);
       return validate(batches, finished_);
     });
   }
@@ -111,10 +132,11 @@ class Trainer {
       return use(batches);
     }
   }
+  TrainResult run_or_flush(Batches& batches);
   TrainResult run(Batches& batches);
   void start(Batches& batches);
-  void resume(Progress& progress);
-  void save(Progress& progress);
+  void resume(Progress& progress, bool to_train);
+  void save(Progress& progress, bool weights_alone);
   Sinks open_sinks(Batches const& batches) const;
   ValidationMetrics validate(Batches const& batches, std::int64_t step);
   void finish_profile(OperatorProfiler& profiler, Progress& progress) const;
@@ -122,13 +144,18 @@ class Trainer {
   Clock clock_;
   std::unique_ptr<Trainable> model_;
   std::unique_ptr<Optimizer> optimizer_;
+  bool in_backward_ = false;
+  std::function<std::unique_ptr<WholeStep>(Trainable&, Optimizer&, std::vector<Slot>)> whole_step_of_{};
   Options options_;
   std::function<void(StepMetrics const&)> observe_{};
   Mesh mesh_;
   Device device_ = at::kCPU;
   std::vector<Slot> slots_;
+  std::unique_ptr<BackwardOptimizer> backward_;
+  std::unique_ptr<WholeStep> whole_step_;
   std::optional<TrainingStep> step_;
   std::optional<NoiseMeter> noise_;
+  Sinks files_;  // of the run directory
   Sinks sinks_;
   EarlyStop early_stop_;
   RunState state_;
@@ -150,39 +177,57 @@ LIERNE_INLINE void Trainer::start(Batches& batches) {
   model_->init({.seed = options_.seed, .device = device_}, mesh_);
   TrainingParts parts{.model = model_.get(), .optimizer = optimizer_.get(), .mesh = &mesh_, .device = device_,
                       .parameters = model_->parameters()};
+  slots_.clear();  // of an evaluation before
   for (auto* p : parts.parameters) {
     slots_.push_back({.name = p->name, .weight = p->owned, .counted = counted(*p, mesh_), .kind = p->kind, .shape = p->shape,
                       .offset = p->box.offset});
   }
   parts.slots = slots_;
+  backward_.reset();
+  if (in_backward_) backward_ = std::make_unique<BackwardOptimizer>(*optimizer_, slots_);
+  parts.in_backward = backward_.get();
+  if (whole_step_of_) whole_step_ = whole_step_of_(*model_, *optimizer_, slots_);
+  parts.whole = whole_step_.get();
   step_.emplace(std::move(parts), options_.accumulate, options_.spike);
   early_stop_ = {.patience = options_.early_stop};
   state_ = {.model = model_.get(), .optimizer = optimizer_.get(), .batches = &batches, .guard = &step_->guard(),
             .early_stop = &early_stop_, .noise = noise_ ? &*noise_ : nullptr};
   finished_ = 0;
-  check<LaunchError>(mesh_.world() == 1 || (options_.checkpoint_every == 0 && !options_.resume && !options_.resume_previous),
-                     "Trainer: checkpoints of ", mesh_.world(), " processes are not written yet (leave checkpoint_every and resume out, "
-                     "or train in one process)");
+  bool const asked = options_.checkpoint_every > 0 || options_.last_model_only || options_.resume || options_.resume_previous ||
+                     !options_.weights.empty();
+  check<LaunchError>(mesh_.world() == 1 || !asked, "Trainer: checkpoints of ", mesh_.world(), " processes are not written or read yet ",
+                     "(leave checkpoint_every, last_model_only, resume and weights out, or train in one process)");
 }
 
-LIERNE_INLINE void Trainer::resume(Progress& progress) {
-  if (!options_.resume && !options_.resume_previous) return;
-  if (options_.resume && !has_checkpoint(options_.out)) {
-    progress.note("no checkpoint in " + options_.out + " yet: the run begins");
+LIERNE_INLINE void Trainer::resume(Progress& progress, bool to_train) {
+  bool const asked = options_.resume || options_.resume_previous;
+  if (options_.resume_previous || (asked && has_checkpoint(options_.out))) {
+    auto const saved = Checkpoint::open(options_.out, options_.resume_previous ? "previous" : "latest");
+    // Weights alone are enough where nothing is trained: a finished run that is started again ends at once.
+    bool const judged = !saved.has_optimizer() && (!to_train || saved.step() >= options_.steps);
+    for (auto const& notice : judged ? state_.restore_weights(saved) : state_.restore(saved)) progress.note(notice);
+    finished_ = state_.step;
+    step_->tokens = state_.tokens;
+    progress.note(message("goes on after step ", finished_, " from ", saved.path()));
     return;
   }
-  auto const saved = Checkpoint::open(options_.out, options_.resume_previous ? "previous" : "latest");
-  for (auto const& notice : state_.restore(saved)) progress.note(notice);
-  finished_ = state_.step;
-  step_->tokens = state_.tokens;
-  progress.note(message("goes on after step ", finished_, " from ", saved.path()));
+  if (asked) progress.note("no checkpoint in " + options_.out + " yet: the run begins");
+  if (!options_.weights.empty()) progress.note(warm_start(*model_, options_.weights, options_.weights_exclude));
 }
 
-LIERNE_INLINE void Trainer::save(Progress& progress) {
-  if (!writer_) writer_ = std::make_unique<CheckpointWriter>(options_.out, CheckpointSettings{.keep = options_.keep});
+LIERNE_INLINE void Trainer::save(Progress& progress, bool weights_alone) {
+  if (weights_alone) writer_.reset();  // its lock goes before the other one's comes
+  if (!writer_) {
+    CheckpointSettings settings{.model_only = weights_alone, .exclude = options_.checkpoint_exclude, .keep = options_.keep};
+    if (weights_alone) settings.dtype = detail::weights_dtype(options_.export_dtype);
+    writer_ = std::make_unique<CheckpointWriter>(options_.out, std::move(settings));
+  }
+  std::optional<EvaluationWeights> judged;
+  if (weights_alone) judged.emplace(*optimizer_, slots_);
   state_.step = finished_;
   state_.tokens = step_->tokens;
   auto const report = writer_->save(state_.content());
+  for (auto const& pattern : report.unmatched) progress.note("checkpoint_exclude: '" + pattern + "' leaves nothing out");
   if (options_.verbose) {
     progress.note(message("saved ", report.path, ": ", report.bytes >> 20, " MiB in ", fixed(report.seconds, 2), " s"));
   }
@@ -216,8 +261,23 @@ LIERNE_INLINE ValidationMetrics Trainer::validate(Batches const& batches, std::i
           .seconds = clock.lap()};
 }
 
+// Caught rather than left to destructors, which an error that nobody catches may not reach.
+LIERNE_INLINE TrainResult Trainer::run_or_flush(Batches& batches) {
+  try {
+    auto const result = run(batches);
+    writer_.reset();  // whoever goes on from here may write
+    return result;
+  } catch (...) {
+    writer_.reset();
+    files_.flush();
+    sinks_.flush();
+    throw;
+  }
+}
+
 LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
   StopSignal const stop;
+  files_ = Sinks{};
   start(batches);
   bool const speaks = mesh_.rank() == 0, quiet = options_.quiet || !speaks;
   Progress progress({.quiet = quiet, .verbose = options_.verbose, .flops_per_token = model_->flops_per_token(batches.length())});
@@ -225,11 +285,10 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
   progress.note(message(model_->parameter_count(), " parameters, rule ", optimizer_->name(), ", ", mesh_.world(),
                         mesh_.world() == 1 ? " process, " : " processes, ", batches.batch_size() * options_.accumulate, " x ",
                         batches.length(), " tokens a step"));
-  resume(progress);
-  Sinks files;
-  if (!options_.out.empty() && speaks) files = open_sinks(batches);
+  resume(progress, /*to_train=*/true);
+  if (!options_.out.empty() && speaks) files_ = open_sinks(batches);
   auto const tell = [&](auto const& numbers) {
-    files.write(numbers);
+    files_.write(numbers);
     sinks_.write(numbers);
   };
 
@@ -244,6 +303,7 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
     result.bits_per_byte = metrics.bits_per_byte;
     progress.show(metrics);
     tell(metrics);
+    state_.validation = metrics;
     if (early_stop_.done(metrics.loss) && finished_ < steps) {
       progress.note(message("ends after step ", finished_, ": ", early_stop_.without, " validations without a loss below ",
                             fixed(early_stop_.best, 4)));
@@ -271,7 +331,7 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
       auto const peak = gemm_peak(device_, gemm_of(parameters, batches.batch_size() * batches.length()), model_->compute());
       if (peak) progress.set_peak(*peak * mesh_.world());
     }
-    if (profiler && k + 1 == first + detail::steps_before_profile + options_.profile) {
+    if (profiler && (k + 1 == first + detail::steps_before_profile + options_.profile || k == steps)) {
       finish_profile(*profiler, progress);
       profiler.reset();
     }
@@ -287,14 +347,16 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
       progress.note(message("ends after step ", k, ", by a signal"));
       ends = result.stopped = true;
     }
-    if (at_intervals && k % options_.validate_every == 0 && k != steps && !ends) validate_now();
+    // Before the checkpoint, so that the last one knows of the last validation.
+    if (has_validation && !ends && (k == steps || (at_intervals && k % options_.validate_every == 0))) validate_now();
+    bool const done = (k == steps || ends) && !result.stopped, weights_alone = done && options_.last_model_only;
     bool const due = options_.checkpoint_every > 0 && (k % options_.checkpoint_every == 0 || k == steps || ends);
     bool const last_chance = result.stopped && !options_.out.empty() && mesh_.world() == 1;
-    if (due || last_chance) save(progress);
+    if (due || weights_alone || last_chance) save(progress, weights_alone);
   }
   progress.end();
   if (profiler) finish_profile(*profiler, progress);
-  if (has_validation && !result.stopped && (finished_ == steps || !at_intervals)) validate_now();
+  if (has_validation && finished_ < first) validate_now();  // a finished run that was gone on with
   if (options_.sample > 0 && mesh_.world() == 1 && !options_.quiet && !result.stopped) {
     EvaluationWeights const judged(*optimizer_, slots_);
     SampleOptions const drawn{.tokens = options_.sample, .context = batches.length()};
@@ -302,7 +364,8 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
     std::printf("\nsample:\n%s\n\n", written.text.c_str());
     tell(written);
   }
-  files.end();
+  files_.end();
+  files_ = Sinks{};
   sinks_.end();
   return result;
 }
