@@ -128,9 +128,7 @@ LIERNE_INLINE SweepOptions SweepOptions::parse(int argc, char** argv) {
 }
 
 LIERNE_INLINE std::string SweepOptions::to_toml() const {
-  auto text = Options::to_toml() + "baseline = " + to_toml_value(baseline) + "\nonly = [";
-  for (std::size_t i = 0; i < only.size(); ++i) text += (i == 0 ? "" : ", ") + to_toml_value(only[i]);
-  return text + "]\n";
+  return Options::to_toml() + "baseline = " + to_toml_value(baseline) + "\nonly = " + to_toml_value(only) + "\n";
 }
 
 namespace detail {
