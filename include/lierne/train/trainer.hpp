@@ -65,7 +65,7 @@ class Trainer {
   template <class M, class Rule>
   Trainer(M model, Rule const& rule, Options options)
       : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
-        optimizer_(bind(rule, options.require_fused ? Path::fused_only : Path::fused)),
+        optimizer_(bind(rule, model_->facts(), options.require_fused ? Path::fused_only : Path::fused)),
         options_(std::move(options)) {}
   /// The same with both types erased.
   Trainer(std::unique_ptr<Trainable> model, std::unique_ptr<Optimizer> optimizer, Options options)
