@@ -312,6 +312,42 @@ TEST_CASE("a run directory holds what the run was and what it did") {
   CHECK_FALSE(std::filesystem::exists(folder / "checkpoints/step-000000004"));
 }
 
+TEST_CASE("a callback sees steps, validations and checkpoints in their order, each checkpoint once it is on the disk") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_callback";
+  std::filesystem::remove_all(folder);
+  auto data = small::data();
+  auto given = options(5, folder.string());
+  given.validate_every = 3;
+  given.checkpoint_every = 2;
+  Trainer trainer{Model<small::spec>{}, rule(), given};
+  struct Seen {
+    std::vector<std::string>* events;
+    std::uint64_t* bytes;
+    void operator()(StepMetrics const& m) const { events->push_back(message("step ", m.step)); }
+    void operator()(ValidationMetrics const& m) const { events->push_back(message("validation ", m.step)); }
+    void operator()(CheckpointMetrics const& m) const {
+      events->push_back(message("checkpoint ", m.step));
+      std::ifstream const manifest(std::filesystem::path(m.path) / "manifest.json");
+      CHECK(manifest.good());
+      for (auto const& file : std::filesystem::directory_iterator(m.path)) {
+        if (file.path().extension() == ".safetensors") *bytes += file.file_size();
+      }
+      *bytes -= m.bytes;
+      CHECK(m.seconds > 0);
+    }
+  };
+  std::vector<std::string> events;
+  std::uint64_t bytes = 0;
+  int steps = 0;
+  trainer.observe(Seen{&events, &bytes});
+  trainer.observe([&](StepMetrics const&) { ++steps; });
+  trainer.fit(data);
+  CHECK(events == std::vector<std::string>{"step 1", "step 2", "checkpoint 2", "step 3", "validation 3", "step 4", "checkpoint 4",
+                                           "step 5", "checkpoint 5", "validation 5"});
+  CHECK(bytes == 0);
+  CHECK(steps == 5);
+}
+
 TEST_CASE("what cannot work is said before training") {
   auto data = small::data();
   auto wrong_device = options(1);

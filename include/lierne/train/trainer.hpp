@@ -6,6 +6,7 @@
 
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/optim.hpp"
+#include "lierne/train/callback.hpp"
 #include "lierne/train/clock.hpp"
 #include "lierne/train/early_stop.hpp"
 #include "lierne/train/options.hpp"
@@ -87,10 +88,16 @@ class Trainer {
     });
   }
 
-  /// Calls `observe` with the numbers of every step, after it.
-  void observe(std::function<void(StepMetrics const&)> observe) { observe_ = std::move(observe); }
+  /// Calls a function with every event that it takes: steps, validations, checkpoints, samples; see `Callback`. Errors it
+  /// throws end the run. Example: `trainer.observe([&](StepMetrics const& m) { losses.push_back(m.loss); });`
+  template <class F>
+  void observe(F callback) {
+    static_assert(Callback<F>, "observe: the function must take an event of a run (write [](StepMetrics const& m) { ... }; others are "
+                               "ValidationMetrics, CheckpointMetrics and TextSample)");
+    if constexpr (Callback<F>) add_sink(std::make_unique<CallbackSink<F>>(std::move(callback)));
+  }
 
-  /// Sends the numbers of every step and validation, and samples, to a sink of one's own beside those of the run directory.
+  /// Sends the numbers of every step, validation and checkpoint, and samples, to a sink of one's own beside those of the run directory.
   /// Example: `trainer.add_sink(std::make_unique<Last>())`, where `struct Last : Sink { void write(StepMetrics const& m) override; }`.
   void add_sink(std::unique_ptr<Sink> sink) { sinks_.add(std::move(sink)); }
 
@@ -114,7 +121,7 @@ class Trainer {
   TrainResult run(Batches& batches);
   void start(Batches& batches);
   void resume(Progress& progress);
-  void save(Progress& progress);
+  CheckpointMetrics save(Progress& progress);
   Sinks open_sinks(Batches const& batches) const;
   ValidationMetrics validate(Batches const& batches, std::int64_t step);
   void finish_profile(OperatorProfiler& profiler, Progress& progress) const;
@@ -123,7 +130,6 @@ class Trainer {
   std::unique_ptr<Trainable> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Options options_;
-  std::function<void(StepMetrics const&)> observe_{};
   Mesh mesh_;
   Device device_ = at::kCPU;
   std::vector<Slot> slots_;
@@ -178,7 +184,7 @@ LIERNE_INLINE void Trainer::resume(Progress& progress) {
   progress.note(message("goes on after step ", finished_, " from ", saved.path()));
 }
 
-LIERNE_INLINE void Trainer::save(Progress& progress) {
+LIERNE_INLINE CheckpointMetrics Trainer::save(Progress& progress) {
   if (!writer_) writer_ = std::make_unique<CheckpointWriter>(options_.out, CheckpointSettings{.keep = options_.keep});
   state_.step = finished_;
   state_.tokens = step_->tokens;
@@ -186,6 +192,7 @@ LIERNE_INLINE void Trainer::save(Progress& progress) {
   if (options_.verbose) {
     progress.note(message("saved ", report.path, ": ", report.bytes >> 20, " MiB in ", fixed(report.seconds, 2), " s"));
   }
+  return {.step = finished_, .path = report.path, .bytes = report.bytes, .seconds = report.seconds};
 }
 
 LIERNE_INLINE Sinks Trainer::open_sinks(Batches const& batches) const {
@@ -263,7 +270,6 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
     if (!metrics.skipped) result.loss = metrics.loss;
     result.seconds += metrics.seconds;
     progress.show(metrics);
-    if (observe_) observe_(metrics);
     tell(metrics);
     // Behind the first step, which people wait for.
     if (k == first && !quiet) {
@@ -290,7 +296,7 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
     if (at_intervals && k % options_.validate_every == 0 && k != steps && !ends) validate_now();
     bool const due = options_.checkpoint_every > 0 && (k % options_.checkpoint_every == 0 || k == steps || ends);
     bool const last_chance = result.stopped && !options_.out.empty() && mesh_.world() == 1;
-    if (due || last_chance) save(progress);
+    if (due || last_chance) tell(save(progress));
   }
   progress.end();
   if (profiler) finish_profile(*profiler, progress);
