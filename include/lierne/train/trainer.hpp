@@ -10,7 +10,9 @@
 #include "lierne/train/clock.hpp"
 #include "lierne/train/early_stop.hpp"
 #include "lierne/train/options.hpp"
+#include "lierne/train/presets.hpp"
 #include "lierne/train/progress.hpp"
+#include "lierne/train/rules.hpp"
 #include "lierne/train/run_state.hpp"
 #include "lierne/train/sample.hpp"
 #include "lierne/train/sink.hpp"
@@ -40,6 +42,18 @@ namespace detail {
 /// Steps that a profile leaves out: the first ones allocate.
 inline constexpr std::int64_t steps_before_profile = 3;
 
+// A model, or the one of a list that the options name; and a rule alike.
+template <class M>
+std::unique_ptr<Trainable> trainable(M&& model, Options const& options) {
+  if constexpr (std::is_same_v<M, Presets>) return model.make(options);
+  else return std::make_unique<TrainableModel<M>>(std::move(model));
+}
+template <class Rule>
+std::unique_ptr<Optimizer> optimizer(Rule const& rule, ModelFacts const& facts, Options const& options) {
+  if constexpr (std::is_same_v<Rule, Rules>) return rule.bind(options, facts);
+  else return bind(rule, facts, options.require_fused ? Path::fused_only : Path::fused);
+}
+
 }  // namespace detail
 
 /// What a run ended with.
@@ -63,10 +77,11 @@ struct TrainResult {
 /// Example: `Trainer trainer{Model<gpt>{}, scheduled(rule, schedule), options}; trainer.fit(data);`
 class Trainer {
  public:
+  /// `model`: a model or `presets`; `rule`: a rule or `rules`. Of a list the options' `preset` or `rule` is taken.
   template <class M, class Rule>
   Trainer(M model, Rule const& rule, Options options)
-      : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
-        optimizer_(bind(rule, model_->facts(), options.require_fused ? Path::fused_only : Path::fused)),
+      : model_(detail::trainable(std::move(model), options)),
+        optimizer_(detail::optimizer(rule, model_->facts(), options)),
         options_(std::move(options)) {}
   /// The same with both types erased.
   Trainer(std::unique_ptr<Trainable> model, std::unique_ptr<Optimizer> optimizer, Options options)
