@@ -45,5 +45,8 @@ int main(int argc, char** argv) {
   auto data = ln::text(options.data, options.tokenizer) | ln::pack(128) | ln::shuffle(options.data_seed) | ln::batch(8);
   ln::Trainer trainer{ln::Model<tiny>{}, ln::scheduled(rule, ln::warmup(20) | ln::cosine_to(0.1)), options};
   trainer.add_sink(std::make_unique<Perplexity>());
+  trainer.observe([](ln::CheckpointMetrics const& saved) {  // with --checkpoint-every 100
+    std::printf("step %lld: saved %s\n", static_cast<long long>(saved.step), saved.path.c_str());
+  });
   trainer.fit(data);
 }

@@ -89,7 +89,7 @@ TEST_CASE("a record says its own width and depth") {
 }
 
 TEST_CASE("a base model needs no table") {
-  for (auto const& group : mup_groups(times_schedule, {}).groups.all) {
+  for (auto const& group : mup_groups(times_schedule, MupSettings{}).groups.all) {
     CHECK(group.multipliers.rate == 1);
     CHECK(group.multipliers.epsilon == 1);
   }

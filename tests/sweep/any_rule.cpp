@@ -67,11 +67,15 @@ TEST_CASE("a rule has a short name, and may have rates to try") {
   CHECK(rule.title == "adopt");
   CHECK(rule.rate() == 1e-3);
   CHECK(named("mine", rule).title == "mine");
+  CHECK(AnyRule(named("mine", adopt())).title == "mine");
   CHECK(at_rates({1, 2}, named("mine", rule)).rates == std::vector{1.0, 2.0});
   CHECK(at_rates({1, 2}, rule).title == "adopt");
 }
 
 TEST_CASE("impossible rates and joints are refused") {
+  AnyRule const waiting = scheduled(adamw(), warmup(2), mup_groups(times_rate));
+  CHECK_THROWS_WITH_AS(bind(waiting), doctest::Contains("the groups of rule 'adamw' depend on the model"), ArgumentError);
+  CHECK_NOTHROW(bind(waiting, ModelFacts{.width = 8}));
   AnyRule const rule = clip_norm(1.0) | adamw();
   CHECK_THROWS_WITH_AS(rule.at(0), "rule: expected a rate above 0 and finite, found 0", ArgumentError);
   CHECK_THROWS_AS(rule.at(std::numeric_limits<double>::infinity()), ArgumentError);

@@ -50,6 +50,19 @@ TEST_CASE("a row keeps what the monitor and the probes said last") {
   CHECK(row.measured.size() > erased.measured.size());
 }
 
+TEST_CASE("groups that depend on the model are those of the trial's model") {
+  static constexpr auto wide = with(small::spec, field<"width">(64), MuP{.base_width = 32});
+  auto data = small::data();
+  auto const last = [&](AnyRule rule) {
+    Row row;
+    run_trial(trial(Model<wide>{}, std::move(rule), data), options(4), row);
+    return row.loss;
+  };
+  auto const late = last(named("mine", scheduled(rule(), warmup(3), mup_groups(times_rate))));
+  CHECK(late == last(scheduled(rule(), warmup(3), mup_groups(times_rate, wide).groups)));
+  CHECK(late != last(scheduled(rule(), warmup(3))));
+}
+
 TEST_CASE("a run that diverges says at which step, keeps its curve, and rewinds the stream") {
   auto data = small::data();
   Row row;

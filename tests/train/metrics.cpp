@@ -7,3 +7,4 @@
 static_assert(std::is_copy_assignable_v<lierne::StepMetrics> && std::is_aggregate_v<lierne::StepMetrics>);
 static_assert(lierne::ValidationMetrics{.step = 3, .loss = 2}.bits_per_byte == 0);
 static_assert(std::is_aggregate_v<lierne::TextSample>);
+static_assert(std::is_aggregate_v<lierne::CheckpointMetrics>);

@@ -152,6 +152,45 @@ TEST_CASE("the help names every option with its default and its meaning") {
   CHECK(help.find("--config FILE") != std::string::npos);
 }
 
+TEST_CASE("a preset and a rule are chosen from lists, on the command line and in the file") {
+  Choice const presets("preset", &Options::preset, "presets", "model to train", {{"small", "12 parameters"}, {"large", "99 parameters"}});
+  Choice const rules("rule", &Options::rule, "rules", "update rule", {{"adamw", "of 2017"}, {"adopt", "of 2024"}});
+  std::string help;
+  auto const chosen = [&](std::vector<std::string> arguments) {
+    Options options;
+    CLI::App app;
+    options.add_to(app, presets, rules);
+    help = app.help();
+    std::reverse(arguments.begin(), arguments.end());
+    app.parse(arguments);
+    return options;
+  };
+  CHECK(chosen({}).preset == "small");
+  CHECK(chosen({}).rule == "adamw");
+  auto const others = chosen({"--rule", "adopt", "--preset", "large"});
+  CHECK(others.preset == "large");
+  CHECK(others.rule == "adopt");
+  CHECK(others.to_toml().starts_with("preset = \"large\"\nrule = \"adopt\"\ndata = "));
+  File const written(others.to_toml());
+  CHECK(chosen({"--config", written.path.string()}) == others);
+  CHECK(chosen({"--config", written.path.string(), "--preset", "small"}).preset == "small");
+
+  CHECK(help.find("--preset TEXT=small") != std::string::npos);
+  for (char const* line : {"small: 12 parameters\n", "large: 99 parameters\n", "adamw: of 2017\n", "adopt: of 2024\n"}) {
+    CHECK(help.find(line) != std::string::npos);
+  }
+
+  CHECK_THROWS_WITH_AS(chosen({"--preset", "lrage"}), "--preset: expected one of small, large, found 'lrage' (did you mean 'large'?)",
+                       CLI::ParseError);
+  File const wrong("steps = 3\nrule = \"adopr\"\n");
+  CHECK_THROWS_WITH_AS(chosen({"--config", wrong.path.string()}),
+                       doctest::Contains("lierne_options.toml:2: rule: expected one of adamw, adopt, found 'adopr' (did you mean 'adopt'?)"),
+                       CLI::ParseError);
+  // Without lists there is nothing to choose, and nothing is written.
+  CHECK_THROWS_WITH_AS(parse({"--preset", "small"}), doctest::Contains("unknown option '--preset'"), CLI::ParseError);
+  CHECK(Options{}.to_toml().find("preset") == std::string::npos);
+}
+
 TEST_CASE("unknown options and impossible values are refused, with what was expected") {
   CHECK_THROWS_WITH_AS(parse({"--stps", "3"}), "unknown option '--stps' (did you mean '--steps'?)", CLI::ParseError);
   CHECK_THROWS_WITH_AS(parse({"--steps", "0"}), "--steps: expected a whole number above 0, found '0'", CLI::ParseError);

@@ -79,6 +79,13 @@ TEST_CASE("run.json says what the run is and where it runs") {
   CHECK(started.size() == 20);
   CHECK(started.ends_with("Z"));
   CHECK_FALSE(json.contains("resumed_after"));
+  auto chosen = record();
+  chosen.options.preset = "small";
+  chosen.options.rule = "adopt";
+  auto const with_choice = nlohmann::json::parse(to_json(chosen))["options"];
+  CHECK(with_choice["preset"] == "small");
+  CHECK(with_choice["rule"] == "adopt");
+  CHECK_FALSE(options.contains("preset"));
   CHECK(nlohmann::json::parse(to_json(record(), 40))["resumed_after"] == 40);
 }
 

@@ -14,6 +14,7 @@ struct Log final : Sink {
   Log(std::string& text, std::string own) : text(text), own(std::move(own)) {}
   void write(StepMetrics const& m) override { text += own + " step " + std::to_string(m.step) + "; "; }
   void write(ValidationMetrics const& m) override { text += own + " validation " + std::to_string(m.step) + "; "; }
+  void write(CheckpointMetrics const& m) override { text += own + " checkpoint " + m.path + "; "; }
   void write(TextSample const& s) override { text += own + " sample " + s.text + "; "; }
   void end() override { text += own + " end; "; }
   void flush() override { text += own + " flush; "; }
@@ -36,10 +37,12 @@ TEST_CASE("each sink gets everything, in the order in which they were added") {
   sinks.add(std::make_unique<Log>(text, "b"));
   sinks.write(StepMetrics{.step = 1});
   sinks.write(ValidationMetrics{.step = 1});
+  sinks.write(CheckpointMetrics{.step = 1, .path = "step-1"});
   sinks.write(TextSample{.step = 1, .text = "it was"});
   sinks.end();
   CHECK(sinks.size() == 2);
-  CHECK(text == "a step 1; b step 1; a validation 1; b validation 1; a sample it was; b sample it was; a end; b end; ");
+  CHECK(text == "a step 1; b step 1; a validation 1; b validation 1; a checkpoint step-1; b checkpoint step-1; "
+                "a sample it was; b sample it was; a end; b end; ");
 }
 
 TEST_CASE("a sink says nothing to what it does not take, and none takes everything") {

@@ -408,6 +408,73 @@ TEST_CASE("a trainer that has evaluated trains as one that has not") {
   CHECK(trainer.fit(data).loss == by_hand(4).back());
 }
 
+TEST_CASE("a callback sees steps, validations and checkpoints in their order, each checkpoint once it is on the disk") {
+  auto const folder = std::filesystem::temp_directory_path() / "lierne_trainer_callback";
+  std::filesystem::remove_all(folder);
+  auto data = small::data();
+  auto given = options(5, folder.string());
+  given.validate_every = 3;
+  given.checkpoint_every = 2;
+  Trainer trainer{Model<small::spec>{}, rule(), given};
+  struct Seen {
+    std::vector<std::string>* events;
+    std::uint64_t* bytes;
+    void operator()(StepMetrics const& m) const { events->push_back(message("step ", m.step)); }
+    void operator()(ValidationMetrics const& m) const { events->push_back(message("validation ", m.step)); }
+    void operator()(CheckpointMetrics const& m) const {
+      events->push_back(message("checkpoint ", m.step));
+      std::ifstream const manifest(std::filesystem::path(m.path) / "manifest.json");
+      CHECK(manifest.good());
+      for (auto const& file : std::filesystem::directory_iterator(m.path)) {
+        if (file.path().extension() == ".safetensors") *bytes += file.file_size();
+      }
+      *bytes -= m.bytes;
+      CHECK(m.seconds > 0);
+    }
+  };
+  std::vector<std::string> events;
+  std::uint64_t bytes = 0;
+  int steps = 0;
+  trainer.observe(Seen{&events, &bytes});
+  trainer.observe([&](StepMetrics const&) { ++steps; });
+  trainer.fit(data);
+  CHECK(events == std::vector<std::string>{"step 1", "step 2", "checkpoint 2", "step 3", "validation 3", "step 4", "checkpoint 4",
+                                           "step 5", "validation 5", "checkpoint 5"});
+  CHECK(bytes == 0);
+  CHECK(steps == 5);
+}
+
+TEST_CASE("a model and a rule that are chosen by name train as those that are written") {
+  static constexpr auto wide = with(small::spec, field<"width">(64), MuP{.base_width = 32});
+  auto const models = presets(preset<small::spec>("small"), preset<wide>("wide"));
+  auto const grouped_rule = [](auto const& table) { return scheduled(rule(), schedule_of_run(), table); };
+  auto const all = rules(named("adamw", grouped_rule(mup_groups(times_rate))),
+                         named("adopt", scheduled(adopt({.rate = 1e-2}), warmup(3), mup_groups(times_rate, MupEpsilon::kept))));
+  auto const loss = [](auto const& model, auto const& rule, std::string preset, std::string name) {
+    auto given = options(4);
+    given.preset = std::move(preset);
+    given.rule = std::move(name);
+    auto data = small::data();
+    Trainer trainer{model(), rule, given};
+    return trainer.fit(data).loss;
+  };
+  auto const chosen = [&](std::string preset, std::string name) {
+    return loss([&] { return models; }, all, std::move(preset), std::move(name));
+  };
+  auto const narrow_model = [] { return Model<small::spec>{}; };
+  auto const wide_model = [] { return Model<wide>{}; };
+  auto const plain = loss(narrow_model, scheduled(rule(), schedule_of_run()), "", "");
+  CHECK(chosen("small", "adamw") == plain);
+  CHECK(chosen("", "") == plain);
+  CHECK(chosen("wide", "adamw") == loss(wide_model, grouped_rule(mup_groups(times_rate, wide)), "", ""));
+  CHECK(chosen("wide", "adamw") != loss(wide_model, scheduled(rule(), schedule_of_run()), "", ""));
+  CHECK(chosen("small", "adopt") == loss(narrow_model, scheduled(adopt({.rate = 1e-2}), warmup(3)), "", ""));
+  // A list of one kind goes with a model or a rule that is written out.
+  CHECK(loss([&] { return models; }, scheduled(rule(), schedule_of_run()), "small", "") == plain);
+  CHECK(loss(wide_model, all, "", "adamw") == chosen("wide", "adamw"));
+  CHECK_THROWS_WITH_AS(chosen("tiny", ""), doctest::Contains("expected one of small, wide, found 'tiny'"), ArgumentError);
+}
+
 TEST_CASE("what cannot work is said before training") {
   auto data = small::data();
   auto wrong_device = options(1);

@@ -71,6 +71,16 @@ consteval bool MupGroups<form>::check_rule() {
   return true;
 }
 
+/// The size of a record with a `MuP` scaling against its base.
+template <class Record>
+MupSettings mup_settings(Record const& spec, MupEpsilon epsilon = MupEpsilon::corrected) {
+  return {.width = spec.scaling.width_multiplier(spec.width),
+          .depth = spec.scaling.depth_multiplier(spec.layers),
+          .exponent = spec.scaling.exponent,
+          .scales_depth = spec.scaling.base_layers != 0,
+          .epsilon = epsilon};
+}
+
 /// The groups of muP and CompleteP for rules that divide by a second moment, as Adam and ADOPT do.
 /// Math, with d = m_L^(α-1) (1 without depth scaling): embedding and output η, λ; vectors and norms of blocks ηd, 0;
 /// matrices of blocks ηd/m_N, λm_N, other matrices η/m_N, λm_N; other vectors and norms η, 0. λm_N is λ for a form of
@@ -92,11 +102,7 @@ template <DecayForm form, class Record>
 MupGroups<form> mup_groups(DecayTag<form> decay_form, Record const& spec, MupEpsilon epsilon = MupEpsilon::corrected) {
   static_assert(std::same_as<std::remove_cvref_t<decltype(spec.scaling)>, MuP>,
                 "mup_groups: the record's scaling must be MuP (write Decoder{..., .scaling = MuP{.base_width = 256}})");
-  return mup_groups(decay_form, {.width = spec.scaling.width_multiplier(spec.width),
-                                 .depth = spec.scaling.depth_multiplier(spec.layers),
-                                 .exponent = spec.scaling.exponent,
-                                 .scales_depth = spec.scaling.base_layers != 0,
-                                 .epsilon = epsilon});
+  return mup_groups(decay_form, mup_settings(spec, epsilon));
 }
 
 #if LIERNE_BODIES

@@ -9,6 +9,7 @@
 
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/bind.hpp"
+#include "lierne/optim/named.hpp"
 #include "lierne/sweep/rule_chain.hpp"
 
 #if LIERNE_BODIES
@@ -34,6 +35,11 @@ class AnyRule {
   AnyRule(Scheduled<Node> const& rule) : AnyRule(rule.rule) { schedule = rule.schedule; }
   template <Stage Node>
   AnyRule(Grouped<Node> const& rule) : AnyRule(rule.rule) { groups = rule.groups; }
+  /// Groups of the model wait for it: `trial` gives it.
+  template <Stage Node>
+  AnyRule(GroupedByModel<Node> const& rule) : AnyRule(rule.rule) { table = rule.table; }
+  template <BindableRule Rule>
+  AnyRule(Named<Rule> const& rule) : AnyRule(rule.rule) { title = rule.name; }
 
   AnyRule(AnyRule const&);
   AnyRule(AnyRule&&) noexcept;
@@ -53,6 +59,7 @@ class AnyRule {
   RuleChain chain;
   Schedule schedule{};
   Groups groups{};                ///< without any: all parameters follow the rule
+  std::function<Groups(ModelFacts const&)> table{};  ///< makes the groups of a model
   std::string title;              ///< a short name: the recipe's, or what `named` gave
   std::vector<double> rates{};    ///< to try in a sweep, in place of the rule's own; see `at_rates`
 
@@ -61,7 +68,7 @@ class AnyRule {
   void take_title();
 };
 
-/// Gives a rule a short name for tables. Example: `named("adam", decay(0.1, coupled) | adamw())`.
+/// Gives a rule a short name for tables, as `named` of the rule that it is made of does.
 AnyRule named(std::string title, AnyRule rule);
 
 /// Gives a rule the rates that a sweep tries; the best one by validation is reported.
@@ -69,8 +76,12 @@ AnyRule named(std::string title, AnyRule rule);
 /// Example: `at_rates({1e-3, 2e-3, 4e-3}, adamw())`.
 AnyRule at_rates(std::vector<double> rates, AnyRule rule);
 
-/// Gives the rule its state and a path.
+/// The rule with its table, if it has one, replaced by the groups of a model.
+AnyRule for_model(AnyRule rule, ModelFacts const& facts);
+
+/// Gives the rule its state and a path. Errors: `ArgumentError` for a table without its model.
 std::unique_ptr<Optimizer> bind(AnyRule const& rule, Path path = Path::fused);
+std::unique_ptr<Optimizer> bind(AnyRule const& rule, ModelFacts const& facts, Path path = Path::fused);
 
 /// Joins the rule and a schedule, in place of one that it has.
 template <class Given>
@@ -179,9 +190,19 @@ LIERNE_INLINE AnyRule at_rates(std::vector<double> rates, AnyRule rule) {
   return rule;
 }
 
+LIERNE_INLINE AnyRule for_model(AnyRule rule, ModelFacts const& facts) {
+  if (rule.table) rule.groups = std::exchange(rule.table, nullptr)(facts);
+  return rule;
+}
+
 LIERNE_INLINE std::unique_ptr<Optimizer> bind(AnyRule const& rule, Path path) {
+  check(!rule.table, "bind: the groups of rule '", rule.title, "' depend on the model (write bind(rule, model_facts(gpt)))");
   if (rule.groups.all.empty()) return make_optimizer(make_passes(rule.chain), rule.schedule, path);
   return make_optimizer(make_passes(rule.chain), rule.groups, rule.schedule, path);
+}
+
+LIERNE_INLINE std::unique_ptr<Optimizer> bind(AnyRule const& rule, ModelFacts const& facts, Path path) {
+  return bind(for_model(rule, facts), path);
 }
 #endif
 

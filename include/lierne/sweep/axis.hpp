@@ -179,7 +179,7 @@ template <class First, class... Values>
 auto axis(std::string name, First const& first, Values const&... values) {
   constexpr auto complete = []<class T>(std::type_identity<T>) {
     if constexpr (Stage<T>) return detail::recipe_count<T> > 0;
-    else return std::is_same_v<T, AnyRule>;
+    else return std::is_convertible_v<T, AnyRule>;
   };
   if constexpr (complete(std::type_identity<First>{}) && (complete(std::type_identity<Values>{}) && ...)) {
     return rules(std::move(name), {AnyRule(first), AnyRule(values)...});

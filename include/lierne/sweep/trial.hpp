@@ -56,7 +56,9 @@ TrialData trial_data(Data& data) {
 /// Example, in a sweep's body: `return trial(Model<spec>{}, scheduled(rule, warmup(20)), data);`
 template <class M, class Data>
 Trial trial(M model, AnyRule rule, Data& data) {
-  return {std::make_unique<detail::TrainableModel<M>>(std::move(model)), std::move(rule), detail::trial_data(data)};
+  auto trained = std::make_unique<detail::TrainableModel<M>>(std::move(model));
+  rule = for_model(std::move(rule), trained->facts());
+  return {std::move(trained), std::move(rule), detail::trial_data(data)};
 }
 
 /// Runs a trial and writes what came of it into `row`: losses, or the step at which it diverged, and what monitor, probes

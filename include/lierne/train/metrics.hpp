@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers of a run: of a step, of a validation, and a text that the model wrote.
+// The numbers of a run: of a step, of a validation, of a checkpoint, and a text that the model wrote.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,14 @@ struct ValidationMetrics {
   double loss = 0;           ///< nats a token
   double bits_per_byte = 0;  ///< nats of all held-out tokens / ln 2 / bytes of held-out text
   double seconds = 0;
+};
+
+/// A checkpoint that is on the disk, whole.
+struct CheckpointMetrics {
+  std::int64_t step = 0;    ///< finished optimizer steps
+  std::string path{};       ///< its folder
+  std::uint64_t bytes = 0;  ///< of its tensor files
+  double seconds = 0;       ///< that the save took
 };
 
 /// Text that the model wrote after a step.

@@ -2,12 +2,15 @@
 // What a person sets at launch: the run-time options of a training program, from the command line and a file.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "lierne/core/compiled.hpp"
+#include "lierne/train/choice.hpp"
 
 #if LIERNE_BODIES
 #include <CLI/CLI.hpp>
@@ -33,6 +36,8 @@ namespace lierne {
 /// `--config`. The command line goes before the file, the file before the defaults.
 /// Example: `auto options = Options::parse(argc, argv);`
 struct Options {
+  std::string preset{};               ///< chosen of the program's `presets`; empty: it has none
+  std::string rule{};                 ///< chosen of its `rules`
   std::string data = "data/austen";
   std::string tokenizer = "tests/golden/tokenizer/tokenizer.json";
   std::string out{};                  ///< run directory; empty: nothing is written
@@ -68,10 +73,22 @@ struct Options {
   /// Errors (when it parses): `CLI::ParseError` naming option or key, file and line, what was expected and what was found.
   /// Example: `CLI::App app; options.add_to(app); app.add_option("--width", width, "of the model"); CLI11_PARSE(app, argc, argv);`
   void add_to(CLI::App& app);
+  /// The same with `--preset` and `--rule` of the lists that are given; each is the first of its list unless another is chosen.
+  /// Errors: for an unknown name all names, the one found and the nearest. Example: `options.add_to(app, presets, rules);`
+  template <std::derived_from<Choice>... Lists>
+    requires(sizeof...(Lists) > 0)
+  void add_to(CLI::App& app, Lists const&... lists) {
+    add_to(app);
+    (add_choice(app, lists), ...);
+  }
 
   /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does. From then on an error that
   /// nobody catches ends it alike: see `report_uncaught_errors`.
-  static Options parse(int argc, char** argv);
+  /// Example: `auto options = Options::parse(argc, argv, presets, rules);`
+  template <std::derived_from<Choice>... Lists>
+  static Options parse(int argc, char** argv, Lists const&... lists) {
+    return parse_choices(argc, argv, {static_cast<Choice const*>(&lists)...});
+  }
 
   /// Holds the options together. Errors: `ArgumentError` naming the option that is outside its bounds, or the two that
   /// exclude each other.
@@ -80,10 +97,14 @@ struct Options {
   /// Every option as a TOML file that `--config` reads back as the same options, exactly.
   std::string to_toml() const;
 
-  /// Every option as its name and its value in TOML, in the order above.
+  /// Every option as its name and its value in TOML, in the order above; `preset` and `rule` where one was chosen.
   std::vector<std::pair<std::string, std::string>> entries() const;
 
   friend bool operator==(Options const&, Options const&) = default;
+
+ private:
+  void add_choice(CLI::App& app, Choice const& choice);
+  static Options parse_choices(int argc, char** argv, std::initializer_list<Choice const*> lists);
 };
 
 namespace detail {
@@ -227,10 +248,26 @@ LIERNE_INLINE void Options::add_to(CLI::App& app) {
   });
 }
 
-LIERNE_INLINE Options Options::parse(int argc, char** argv) {
+LIERNE_INLINE void Options::add_choice(CLI::App& app, Choice const& choice) {
+  auto& chosen = this->*choice.field();
+  chosen = choice.entries()[choice.find(chosen)].name;
+  auto const option = detail::option_of_key(choice.option());
+  app.add_option_function<std::string>(
+         option,
+         [&chosen, option, choice](std::string const& name) {
+           if (auto const refusal = choice.refusal(name); !refusal.empty()) throw CLI::ValidationError(option, refusal);
+           chosen = name;
+         },
+         choice.help())
+      ->type_name("TEXT")
+      ->default_str(chosen);
+}
+
+LIERNE_INLINE Options Options::parse_choices(int argc, char** argv, std::initializer_list<Choice const*> lists) {
   Options options;
   CLI::App app{"trains a language model"};
   options.add_to(app);
+  for (auto const* list : lists) options.add_choice(app, *list);
   detail::parse_or_exit(app, argc, argv);
   detail::validate_or_exit(options);
   return options;
@@ -263,6 +300,9 @@ LIERNE_INLINE void Options::validate() const {
 
 LIERNE_INLINE std::vector<std::pair<std::string, std::string>> Options::entries() const {
   std::vector<std::pair<std::string, std::string>> all;
+  // Of a program without lists nothing is said, which its own command line would not take either.
+  if (!preset.empty()) all.emplace_back("preset", to_toml_value(preset));
+  if (!rule.empty()) all.emplace_back("rule", to_toml_value(rule));
   detail::each_option(*this, [&](std::string const& name, auto const& field, detail::Bound, std::string const&) {
     all.emplace_back(name, to_toml_value(field));
   });

@@ -19,6 +19,7 @@ class Sink {
   virtual ~Sink() = default;
   virtual void write(StepMetrics const& /*metrics*/) {}
   virtual void write(ValidationMetrics const& /*metrics*/) {}
+  virtual void write(CheckpointMetrics const& /*metrics*/) {}
   virtual void write(TextSample const& /*sample*/) {}
   /// The run is over and its numbers are complete. A run that an error ends does not come here, but to `flush`.
   virtual void end() {}
@@ -34,6 +35,7 @@ class Sinks final : public Sink {
 
   void write(StepMetrics const& metrics) override { write_all(metrics); }
   void write(ValidationMetrics const& metrics) override { write_all(metrics); }
+  void write(CheckpointMetrics const& metrics) override { write_all(metrics); }
   void write(TextSample const& sample) override { write_all(sample); }
   void end() override {
     for (auto const& sink : all_) sink->end();

@@ -6,6 +6,7 @@
 
 #include "lierne/data/data.hpp"
 #include "lierne/nn/nn.hpp"
+#include "lierne/optim/model_groups.hpp"
 #include "lierne/parallel/parallel.hpp"
 
 namespace lierne {
@@ -17,6 +18,8 @@ class Trainable {
   virtual Plan plan() const = 0;
   virtual std::string name() const = 0;
   virtual std::int64_t vocab() const = 0;
+  /// What groups of a rule may depend on.
+  virtual ModelFacts facts() const { return {}; }
   /// The dtype of its products.
   virtual Dtype compute() const = 0;
   virtual std::int64_t parameter_count() const = 0;
@@ -48,6 +51,7 @@ class TrainableModel final : public Trainable {
   Plan plan() const override { return M::plan_record; }
   std::string name() const override { return lierne::name(M::record); }
   std::int64_t vocab() const override { return M::record.vocab; }
+  ModelFacts facts() const override { return model_facts(M::record); }
   Dtype compute() const override { return M::compute; }
   std::int64_t parameter_count() const override { return lierne::parameters(M::record).total(); }
   double flops_per_token(std::int64_t length) const override {

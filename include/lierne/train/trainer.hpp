@@ -6,10 +6,13 @@
 
 #include "lierne/core/compiled.hpp"
 #include "lierne/optim/optim.hpp"
+#include "lierne/train/callback.hpp"
 #include "lierne/train/clock.hpp"
 #include "lierne/train/early_stop.hpp"
 #include "lierne/train/options.hpp"
+#include "lierne/train/presets.hpp"
 #include "lierne/train/progress.hpp"
+#include "lierne/train/rules.hpp"
 #include "lierne/train/run_state.hpp"
 #include "lierne/train/sample.hpp"
 #include "lierne/train/sink.hpp"
@@ -42,6 +45,18 @@ namespace detail {
 /// Steps that a profile leaves out: the first ones allocate.
 inline constexpr std::int64_t steps_before_profile = 3;
 
+// A model, or the one of a list that the options name; and a rule alike.
+template <class M>
+std::unique_ptr<Trainable> trainable(M&& model, Options const& options) {
+  if constexpr (std::is_same_v<M, Presets>) return model.make(options);
+  else return std::make_unique<TrainableModel<M>>(std::move(model));
+}
+template <class Rule>
+std::unique_ptr<Optimizer> optimizer(Rule const& rule, ModelFacts const& facts, Options const& options) {
+  if constexpr (std::is_same_v<Rule, Rules>) return rule.bind(options, facts);
+  else return bind(rule, facts, options.require_fused ? Path::fused_only : Path::fused);
+}
+
 }  // namespace detail
 
 /// What a run ended with.
@@ -66,10 +81,11 @@ struct TrainResult {
 /// Example: `Trainer trainer{Model<gpt>{}, scheduled(rule, schedule), options}; trainer.fit(data);`
 class Trainer {
  public:
+  /// `model`: a model or `presets`; `rule`: a rule or `rules`. Of a list the options' `preset` or `rule` is taken.
   template <class M, class Rule>
   Trainer(M model, Rule const& rule, Options options)
-      : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
-        optimizer_(bind(rule, options.require_fused ? Path::fused_only : Path::fused)),
+      : model_(detail::trainable(std::move(model), options)),
+        optimizer_(detail::optimizer(rule, model_->facts(), options)),
         options_(std::move(options)) {}
   /// The same with steps in the backward pass: hardly more than one gradient lives at a time. For one process and one batch a step.
   /// Example: `Trainer trainer{Model<gpt>{}, in_backward(scheduled(adamw(), warmup(200))), options};`
@@ -81,7 +97,7 @@ class Trainer {
   /// Example: `Trainer trainer{Model<gpt>{}, in_graph(scheduled(my_rule, warmup(200))), options};`
   template <class M, class Rule>
   Trainer(M model, InGraph<Rule> const& rule, Options options)
-      : model_(std::make_unique<detail::TrainableModel<M>>(std::move(model))),
+      : model_(detail::trainable(std::move(model), options)),
         optimizer_(rule.bind_on(options.device, options.require_fused ? Path::fused_only : Path::fused)),
         options_(std::move(options)) {
     whole_step_of_ = [rule](Trainable& own, Optimizer& optimizer, std::vector<Slot> slots) {
@@ -108,10 +124,16 @@ class Trainer {
     });
   }
 
-  /// Calls `observe` with the numbers of every step, after it.
-  void observe(std::function<void(StepMetrics const&)> observe) { observe_ = std::move(observe); }
+  /// Calls a function with every event that it takes: steps, validations, checkpoints, samples; see `Callback`. Errors it
+  /// throws end the run. Example: `trainer.observe([&](StepMetrics const& m) { losses.push_back(m.loss); });`
+  template <class F>
+  void observe(F callback) {
+    static_assert(Callback<F>, "observe: the function must take an event of a run (write [](StepMetrics const& m) { ... }; others are "
+                               "ValidationMetrics, CheckpointMetrics and TextSample)");
+    if constexpr (Callback<F>) add_sink(std::make_unique<CallbackSink<F>>(std::move(callback)));
+  }
 
-  /// Sends the numbers of every step and validation, and samples, to a sink of one's own beside those of the run directory.
+  /// Sends the numbers of every step, validation and checkpoint, and samples, to a sink of one's own beside those of the run directory.
   /// Example: `trainer.add_sink(std::make_unique<Last>())`, where `struct Last : Sink { void write(StepMetrics const& m) override; }`.
   void add_sink(std::unique_ptr<Sink> sink) { sinks_.add(std::move(sink)); }
 
@@ -136,7 +158,7 @@ class Trainer {
   TrainResult run(Batches& batches);
   void start(Batches& batches);
   void resume(Progress& progress, bool to_train);
-  void save(Progress& progress, bool weights_alone);
+  CheckpointMetrics save(Progress& progress, bool weights_alone);
   Sinks open_sinks(Batches const& batches) const;
   ValidationMetrics validate(Batches const& batches, std::int64_t step);
   void finish_profile(OperatorProfiler& profiler, Progress& progress) const;
@@ -147,7 +169,6 @@ class Trainer {
   bool in_backward_ = false;
   std::function<std::unique_ptr<WholeStep>(Trainable&, Optimizer&, std::vector<Slot>)> whole_step_of_{};
   Options options_;
-  std::function<void(StepMetrics const&)> observe_{};
   Mesh mesh_;
   Device device_ = at::kCPU;
   std::vector<Slot> slots_;
@@ -215,7 +236,7 @@ LIERNE_INLINE void Trainer::resume(Progress& progress, bool to_train) {
   if (!options_.weights.empty()) progress.note(warm_start(*model_, options_.weights, options_.weights_exclude));
 }
 
-LIERNE_INLINE void Trainer::save(Progress& progress, bool weights_alone) {
+LIERNE_INLINE CheckpointMetrics Trainer::save(Progress& progress, bool weights_alone) {
   if (weights_alone) writer_.reset();  // its lock goes before the other one's comes
   if (!writer_) {
     CheckpointSettings settings{.model_only = weights_alone, .exclude = options_.checkpoint_exclude, .keep = options_.keep};
@@ -231,6 +252,7 @@ LIERNE_INLINE void Trainer::save(Progress& progress, bool weights_alone) {
   if (options_.verbose) {
     progress.note(message("saved ", report.path, ": ", report.bytes >> 20, " MiB in ", fixed(report.seconds, 2), " s"));
   }
+  return {.step = finished_, .path = report.path, .bytes = report.bytes, .seconds = report.seconds};
 }
 
 LIERNE_INLINE Sinks Trainer::open_sinks(Batches const& batches) const {
@@ -323,7 +345,6 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
     if (!metrics.skipped) result.loss = metrics.loss;
     result.seconds += metrics.seconds;
     progress.show(metrics);
-    if (observe_) observe_(metrics);
     tell(metrics);
     // Behind the first step, which people wait for.
     if (k == first && !quiet) {
@@ -352,7 +373,7 @@ LIERNE_INLINE TrainResult Trainer::run(Batches& batches) {
     bool const done = (k == steps || ends) && !result.stopped, weights_alone = done && options_.last_model_only;
     bool const due = options_.checkpoint_every > 0 && (k % options_.checkpoint_every == 0 || k == steps || ends);
     bool const last_chance = result.stopped && !options_.out.empty() && mesh_.world() == 1;
-    if (due || weights_alone || last_chance) save(progress, weights_alone);
+    if (due || weights_alone || last_chance) tell(save(progress, weights_alone));
   }
   progress.end();
   if (profiler) finish_profile(*profiler, progress);
