@@ -17,10 +17,12 @@ steps and prints their median.
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import math
 import os
 import statistics
+import tempfile
 import time
 
 import torch
@@ -101,6 +103,9 @@ def main() -> None:
     parser.add_argument("--time", type=int, help="take so many steps of the run and print their median alone")
     options = parser.parse_args()
 
+    # The compiler's cache hands out code for another number of threads too.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR",
+                          os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}_{options.threads}_threads"))
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     train, held_out = (read_ids(os.path.join(options.ids, name)) for name in ("train.u8", "held_out.u8"))
