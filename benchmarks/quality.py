@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether lierne learns what Python PyTorch learns: the same model, initial weights and batches in both.
+"""Whether lierne learns what Python PyTorch learns, by the same model, and how soon, by a recipe of its own.
 
-    script/bench quality [--json FILE] [--steps 300] [--precision fp32|bf16] [--threads N] [--keep DIR] [--data DIR] [--tokenizer FILE]
-    script/bench quality --minutes 8 [--mode eager|compile] ...
+    script/bench quality [--json FILE] [--recipe llama|nanogpt] [--threads N] [--data DIR]      without --recipe both, in turn
+    script/bench quality [--steps 300] [--precision fp32|bf16] [--mode eager|compile] [--keep DIR] [--tokenizer FILE] ...
+    script/bench quality --minutes 8 ...
+
+The recipe `nanogpt` is the time to equal loss on characters, against nanoGPT's recipe for a CPU: see `quality_chars.py`.
+The recipe `llama` has the same model, initial weights and batches in both. Options of the last two lines are its own, and mean
+it alone.
 
 `bench_quality` trains example 01's model and writes into a folder
     init.safetensors  the initial weights, float32, by torchtitan's names
@@ -29,6 +34,7 @@ import sys
 import tempfile
 import time
 
+import quality_chars
 from shared.report import BUILD, HERE, PEERS, Report, run_ours, run_peer
 from step import MODELS
 
@@ -111,16 +117,37 @@ def repeat(folder: str, threads: int, mode: str, steps: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", help="also write the cases to this file")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--recipe", action="append", choices=("llama", "nanogpt"))
+    parser.add_argument("--rounds", type=int, default=3, help="of the recipe nanogpt")
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--minutes", type=float, help="of training in both, instead of steps")
-    parser.add_argument("--mode", choices=("eager", "compile"), default="eager", help="how the peer runs")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--mode", choices=("eager", "compile"), help="how the peer runs (default: eager)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="default: fp32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--keep", help="folder for the files of the run (default: a temporary one)")
     parser.add_argument("--data")
     parser.add_argument("--tokenizer")
     options = parser.parse_args()
+    only_llama = any((options.steps, options.minutes, options.mode, options.precision, options.keep, options.tokenizer))
+    recipes = options.recipe or (["llama"] if only_llama else ["llama", "nanogpt"])
+    if only_llama and "nanogpt" in recipes:
+        raise SystemExit("quality: --steps, --minutes, --mode, --precision, --keep and --tokenizer are of the recipe llama alone, "
+                         "found --recipe nanogpt beside them (script/bench quality_chars has its own --steps)")
 
+    report = Report()
+    reached = True
+    if "llama" in recipes:
+        reached = same_model(report, options) and reached
+    if "nanogpt" in recipes:
+        data = [options.data] if options.data else []
+        reached = quality_chars.compare(report, options.rounds, options.threads, *data) and reached
+    report.write(options.json)
+    raise SystemExit(not reached)
+
+
+def same_model(report: Report, options: argparse.Namespace) -> bool:
+    """The recipe llama; whether the held-out losses are as they should be."""
+    options.steps, options.mode, options.precision = options.steps or 300, options.mode or "eager", options.precision or "fp32"
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or temporary
         steps = peer_steps = options.steps
@@ -139,22 +166,20 @@ def main() -> None:
     to_bits = ours["held_out_tokens"] / ours["held_out_bytes"] / math.log(2)
     against = PEERS[options.mode]
     label = f"{options.minutes:g} minutes" if options.minutes else f"{options.steps} steps"
-    report = Report()
     for what, unit, a, b in (
             ("held-out loss", "nats/token", ours["held_out_loss"], peer["held_out_loss"]),
             ("held-out bits per byte", "bits/byte", ours["held_out_loss"] * to_bits, peer["held_out_loss"] * to_bits),
             ("steps", "steps", len(ours["losses"]), len(peer["losses"])),
             ("training time", "s", ours["seconds"], peer["seconds"])):
         report.add(f"quality {options.precision} {label} {what}", a, b, against, unit, higher=what == "steps")
-    report.write(options.json)
     difference = ours["held_out_loss"] - peer["held_out_loss"]
     if options.minutes:
         print(f"difference of the held-out losses {difference:+.5f} nat (ours at most the peer's: {'yes' if difference <= 0 else 'NO'})")
-        raise SystemExit(difference > 0)
+        return difference <= 0
     furthest = max(abs(a - b) for a, b in zip(ours["losses"], peer["losses"]))
     print(f"difference of the held-out losses {difference:+.5f} nat (within 0.02: {'yes' if abs(difference) <= 0.02 else 'NO'}), "
           f"largest difference of a step's loss {furthest:.5f}, first step {abs(ours['losses'][0] - peer['losses'][0]):.2e}")
-    raise SystemExit(not abs(difference) <= 0.02)
+    return abs(difference) <= 0.02
 
 
 if __name__ == "__main__":
