@@ -164,7 +164,10 @@ TEST_CASE("a part of a sweep is the same rows, and the whole takes them up") {
   auto const whole = small_sweep(options(folder.path), [] {});
   CHECK(whole.ran == 8);
   auto const alone = small_sweep(options(), [] {});
-  for (std::size_t i = 0; i < 12; ++i) CHECK(whole.rows[i].bits_per_byte == alone.rows[i].bits_per_byte);
+  for (std::size_t i = 0; i < 12; ++i) {
+    CHECK(whole.rows[i].diverged_at == alone.rows[i].diverged_at);
+    if (alone.rows[i].diverged_at == 0) CHECK(whole.rows[i].bits_per_byte == alone.rows[i].bits_per_byte);
+  }
   for (std::size_t i = 0; i < 4; ++i) CHECK(some.rows[i].bits_per_byte == alone.rows[6 + i].bits_per_byte);
   part.only = {"rule=lino"};
   CHECK_THROWS_WITH_AS(small_sweep(part, [] { FAIL("begun"); }),

@@ -392,13 +392,13 @@ TEST_CASE("an error leaves the run directory with all that came before it, and s
   trainer.observe([](StepMetrics const& m) { check<NumericError>(m.step < 8, "at step 8"); });
   CHECK_THROWS_WITH_AS(trainer.fit(data), "at step 8", NumericError);
   CHECK(flushed == 1);
-  CHECK(lines(folder).size() == 7);
+  CHECK(lines(folder).size() == 8);
   auto const text = [&](char const* name) {
     std::ifstream in(folder / name);
     return std::string{std::istreambuf_iterator<char>(in), {}};
   };
-  CHECK(text("metrics.prom").find("lierne_step 7\n") != std::string::npos);
-  CHECK(text("report.html").find("<b>7</b><span>of 20 steps</span>") != std::string::npos);
+  CHECK(text("metrics.prom").find("lierne_step 8\n") != std::string::npos);
+  CHECK(text("report.html").find("<b>8</b><span>of 20 steps</span>") != std::string::npos);
 }
 
 TEST_CASE("a trainer that has evaluated trains as one that has not") {

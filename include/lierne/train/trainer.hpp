@@ -74,10 +74,9 @@ struct TrainResult {
 /// SIGINT and SIGTERM end a run after the step that they meet, with a checkpoint where there is a run directory. With
 /// `resume` a run goes on from there, bit for bit as if it had not ended, or begins where there is no checkpoint yet. With
 /// `last_model_only` the checkpoint of a finished run holds weights alone, in the form that the rule judges a model by.
-/// Errors: `LaunchError` when the launch does not fit the model's plan; `ArgumentError` for a tokenizer with more ids
-/// than the vocabulary; `NumericError` where the loss or the gradient norm is not finite, naming the step and the first tensor
-/// that is not; `FileError` for a run directory or a checkpoint, naming the file; `LaunchError` for checkpoints of several
-/// processes, which are not written yet.
+/// Errors: `LaunchError` when the launch does not fit the model's plan, and for checkpoints of several processes, which are not
+/// written yet; `ArgumentError` for a tokenizer with more ids than the vocabulary; `NumericError` where loss or gradient norm is
+/// not finite, naming the step and the first tensor that is not; `FileError` for a run directory or a checkpoint, naming the file.
 /// Example: `Trainer trainer{Model<gpt>{}, scheduled(rule, schedule), options}; trainer.fit(data);`
 class Trainer {
  public:
