@@ -15,7 +15,7 @@
 
 struct TransferOptions : lierne::SweepOptions {
   std::int64_t seeds = 1;
-  int lowest = -11, highest = -5;
+  int lowest = -11, highest = -4;
   bool check = false;
 
   TransferOptions() {
