@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trains lierne's side of benchmarks/quality_chars.py on characters and prints one JSON line.
-//   bench_quality_chars --data text.txt --tokenizer tokenizer.json [--recipe own|same] [--steps N] [--seed 1] [--threads 2]
+//   bench_quality_chars --data text.txt --tokenizer tokenizer.json [--recipe own|same] [--precision fp32|bf16] [--steps N]
+//                       [--seed 1] [--threads 2]; the precision is that of the recipe same, own has bf16
 //   bench_quality_chars --data text.txt --tokenizer tokenizer.json --ids FOLDER     writes train.u8 and held_out.u8, a byte an id
 #include <lierne/lierne.hpp>
 
@@ -45,7 +46,7 @@ constexpr ln::Decoder own_model{.layers = 4,
                                 .precision = ln::BFloat16{}};
 
 struct Settings {
-  std::string data, tokenizer, ids, recipe = "own";
+  std::string data, tokenizer, ids, recipe = "own", precision = "fp32";
   std::int64_t steps = 0, seed = 1;  // steps 0: those of the recipe
   int threads = 2;
 };
@@ -159,6 +160,7 @@ int main(int argc, char** argv) {
   app.add_option("--tokenizer", settings.tokenizer, "its tokenizer.json, whose tokens are bytes")->required();
   app.add_option("--ids", settings.ids, "only write the ids into this folder");
   app.add_option("--recipe", settings.recipe)->check(CLI::IsMember({"own", "same"}));
+  app.add_option("--precision", settings.precision, "of the recipe same")->check(CLI::IsMember({"fp32", "bf16"}));
   app.add_option("--steps", settings.steps, "0: those of the recipe")->check(CLI::NonNegativeNumber);
   app.add_option("--seed", settings.seed);
   app.add_option("--threads", settings.threads)->check(CLI::PositiveNumber);
@@ -166,6 +168,7 @@ int main(int argc, char** argv) {
   at::set_num_threads(settings.threads);
   ln::keep_freed_memory();
   if (!settings.ids.empty()) return write_ids(settings);
-  if (settings.recipe == "same") return run<same_model>(settings, same_recipe());
-  return run<own_model>(settings, own_recipe());
+  if (settings.recipe == "own") return run<own_model>(settings, own_recipe());
+  if (settings.precision == "bf16") return run<ln::with(same_model, ln::BFloat16{})>(settings, same_recipe());
+  return run<same_model>(settings, same_recipe());
 }

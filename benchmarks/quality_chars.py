@@ -13,7 +13,7 @@ autocast; the fastest one is what lierne is held against. A round runs, each in 
     the peer          2,000 steps of its recipe,
     lierne            its own recipe of S steps (default: the one that `bench_quality_chars` says),
     lierne, the same  the peer's recipe, in the first round alone: GPT-2's feed-forward and norm, tied, AdamW by the same
-                      schedule; Rope in place of learned positions.
+                      schedule and in the same precision; Rope in place of learned positions.
 Seconds are those of the training loop: batches, forward, backward and update; validation, compilation and the reading of the
 text are left out on both sides. Reported are medians over rounds, of the same recipe the first round. The peer's lowest final
 loss of all rounds is what lierne must reach at the end of each of its runs: otherwise the exit status is 1.
@@ -103,7 +103,7 @@ def compare(report: Report, rounds: int, threads: int, data: str = NOVELS, steps
             runs["own"].append(run_ours("quality_chars", [*ours, *seeded, *mine]))
             runs["peer"].append(run_peer("nanogpt", [*peer, *seeded, *theirs, "--mode", mode, "--precision", precision]))
             if seed == 1:
-                runs["same"].append(run_ours("quality_chars", [*ours, *seeded, *theirs, "--recipe", "same"]))
+                runs["same"].append(run_ours("quality_chars", [*ours, *seeded, *theirs, "--recipe", "same", "--precision", precision]))
             for who, done in runs.items():
                 if len(done) == seed:
                     print(f"round {seed}: {who}: {done[-1]['steps']} steps, {done[-1]['seconds']:.2f} s, "
