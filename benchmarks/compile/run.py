@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seconds of the compiler: each umbrella header, example 01, each further model in a unit, sweeps of many rules; against the
-budgets of CONTRIBUTING.md.
+"""Seconds of the compiler: each umbrella header, example 01, each further model in a unit, sweeps of many rules, lists of presets
+and rules; against the budgets of CONTRIBUTING.md.
 
     script/bench compile [--json FILE] [--repeats N] [--only REGEX]
 
 Each case is timed at -O1 (tests) and -O2 (training), with `lierne_precompile` (precompiled header and compiled bodies) and
 without. `ours` is the median of the repeats, in seconds of processor time (the compiler runs on one core, and another program
 beside it does not count), `peer` the budget where there is one. What a unit costs before its first own line is `nothing`.
+Units with (1, 1), (4, 1), (1, 16) and (4, 16) presets and rules say what a preset and a rule cost, and what 4 x 16 should if it is
+their sum: `additive` is the measured unit over that sum, against at most 1.15 (4 x 16 kinds of loop would be several).
 """
 import argparse
 import itertools
@@ -29,9 +31,10 @@ from compiler import Compiler  # noqa: E402
 LEVELS = {"-O1": "dev", "-O2": "release"}
 MODELS = 5
 
-MODEL = """
+RECORD = """
 constexpr ln::Decoder model_{i}{{.layers = {layers}, .width = {width}, .vocab = 4096, .mixer = ln::Attention{{.heads = 4, .kv_heads = {kv}}},
-                               .position = ln::Rope{{}}, .channel = ln::SwiGlu{{.hidden = {hidden}}}}};
+                               .position = ln::Rope{{}}, .channel = ln::SwiGlu{{.hidden = {hidden}}}}};"""
+MODEL = RECORD + """
 void train_{i}(ln::Options const& options) {{
   auto rule = ln::clip_norm(1.0) | ln::adamw({{.rate = 2e-3}}) | ln::decay(0.1, ln::times_rate);
   auto data = ln::text(options.data, options.tokenizer) | ln::pack(256) | ln::shuffle(42) | ln::batch(8);
@@ -65,6 +68,23 @@ int main(int argc, char** argv) {{
 }}
 """
 
+# A program that chooses its model and its rule at launch; each rule goes through its own fused pass.
+LISTS = (1, 4), (1, 16)
+ADDITIVE = 1.15
+PRESETS = """#include <lierne/lierne.hpp>
+namespace ln = lierne;
+{models}
+int main(int argc, char** argv) {{
+  auto const presets = ln::presets({presets});
+  auto const schedule = ln::warmup(20) | ln::cosine_to(0.1);
+  auto const rules = ln::rules({rules});
+  auto const options = ln::Options::parse(argc, argv, presets, rules);
+  auto data = ln::text(options.data, options.tokenizer) | ln::pack(256) | ln::shuffle(42) | ln::batch(8);
+  ln::Trainer trainer{{presets, rules, options}};
+  trainer.fit(data);
+}}
+"""
+
 
 @dataclass
 class Case:
@@ -78,25 +98,50 @@ class Case:
         return f"{self.name}, {level}, {'precompiled' if self.precompiled else 'alone'}"
 
 
+def sizes(i: int) -> dict[str, int]:
+    return {"i": i, "layers": 2 + i, "width": 128 * (i + 1), "kv": (1, 2, 4)[i % 3], "hidden": 256 * (i + 2)}
+
+
 def models(count: int) -> str:
     text = "#include <lierne/lierne.hpp>\nnamespace ln = lierne;\n"
     for i in range(count):
-        text += MODEL.format(i=i, layers=2 + i, width=128 * (i + 1), kv=(1, 2, 4)[i % 3], hidden=256 * (i + 2))
+        text += MODEL.format(**sizes(i))
     return text
+
+
+def rule_parts(count: int) -> list[tuple[str, str, str, str]]:
+    """`count` different rules: what stands before the recipe, its two stages, and what stands behind it."""
+    combinations = list(itertools.product(AFTER, BEFORE, (True, False), MOMENTA, NORMALISATIONS))
+    chosen = []
+    for k in range(count):
+        # 37 has no factor in common with their number: no combination twice, and small sweeps have something of everything.
+        after, before, momentum_first, momentum, normalisation = combinations[37 * k % len(combinations)]
+        chosen.append((before, *((momentum, normalisation) if momentum_first else (normalisation, momentum)), after))
+    assert len(set(chosen)) == count
+    return chosen
+
+
+def rule_text(before: str, first: str, second: str, after: str) -> str:
+    return f'{before}ln::recipe("own", 1e-3, {first} | {second}){after}'
 
 
 def sweep(count: int) -> tuple[str, int]:
     """The unit of a sweep of `count` different rules, and how many different stages are in them."""
-    chosen, seen = [], set()
-    combinations = list(itertools.product(AFTER, BEFORE, (True, False), MOMENTA, NORMALISATIONS))
-    for k in range(count):
-        # 37 has no factor in common with their number: no combination twice, and small sweeps have something of everything.
-        after, before, momentum_first, momentum, normalisation = combinations[37 * k % len(combinations)]
-        first, second = (momentum, normalisation) if momentum_first else (normalisation, momentum)
-        chosen.append(f'    {before}ln::recipe("own", 1e-3, {first} | {second}){after},')
-        seen |= {before, momentum, normalisation, after}
-    assert len(set(chosen)) == count
-    return SWEEP.format(rules="\n".join(chosen)), len(seen - {""}) + 1
+    chosen = rule_parts(count)
+    lines = "\n".join(f"    {rule_text(*parts)}," for parts in chosen)
+    return SWEEP.format(rules=lines), len(set(itertools.chain(*chosen)) - {""}) + 1
+
+
+def presets(models: int, rules: int) -> str:
+    """The unit of a program with so many presets and rules. The first ones are in every such unit."""
+    records = "\n".join(RECORD.format(**sizes(i)) for i in range(models))
+    names = ", ".join(f'ln::preset<model_{i}>("model-{i}")' for i in range(models))
+    named = ",\n    ".join(f'ln::named("rule-{k}", ln::scheduled({rule_text(*parts)}, schedule))' for k, parts in enumerate(rule_parts(rules)))
+    return PRESETS.format(models=records, presets=names, rules=named)
+
+
+def lists_name(models: int, rules: int) -> str:
+    return f"{models} presets and {rules} rules"
 
 
 def umbrellas() -> list[Path]:
@@ -119,6 +164,8 @@ def cases() -> list[Case]:
     for precompiled, count in itertools.product((True, False), SWEEPS):
         code, stages = sweep(count)
         found.append(Case(f"sweep of {count} rules of {stages} stages", code, precompiled, budget=1.0 * stages))
+    for precompiled, m, r in itertools.product((True, False), *LISTS):
+        found.append(Case(lists_name(m, r), presets(m, r), precompiled))
     return found
 
 
@@ -153,6 +200,25 @@ def row(name: str, seconds: float, budget: float | None) -> dict:
             "ratio": round(budget / seconds, 3) if budget else None, "unit": "s"}
 
 
+def additive(medians: dict[tuple[str, bool, str], float], level: str, precompiled: bool) -> list[dict]:
+    """What a preset and a rule cost, and whether the unit with all of them costs their sum."""
+    seconds = {(m, r): medians.get((lists_name(m, r), precompiled, level)) for m, r in itertools.product(*LISTS)}
+    if not all(seconds.values()):
+        return []
+    (few, many), (one, most) = LISTS
+    base, how = seconds[few, one], f"{level}, {'precompiled' if precompiled else 'alone'}"
+    preset = max((seconds[many, one] - base) / (many - few), 1e-3)
+    rule = max((seconds[few, most] - base) / (most - one), 1e-3)
+    expected = base + (many - few) * preset + (most - one) * rule
+    ratio = seconds[many, most] / expected
+    print(f"{lists_name(many, most)}, {how}: {seconds[many, most]:.2f} s, the sum {base:.2f} + {many - few} x {preset:.2f} + "
+          f"{most - one} x {rule:.2f} = {expected:.2f} s")
+    print(f"{'additive, ' + how:<58} {ratio:7.2f}     budget {ADDITIVE:g}: {'kept' if ratio <= ADDITIVE else 'EXCEEDED'}", flush=True)
+    return [row(f"each further preset, {how}", preset, 0.5), row(f"each further rule, {how}", rule, None),
+            {"name": f"additive, {how}", "ours": round(ratio, 3), "peer": ADDITIVE, "peer_name": "budget",
+             "ratio": round(ADDITIVE / ratio, 3), "unit": "of the sum"}]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="script/bench compile", description="seconds of the compiler against budgets")
     parser.add_argument("--json", metavar="FILE")
@@ -175,6 +241,8 @@ def main() -> None:
                 if one and all_:
                     how = "precompiled" if precompiled else "alone"
                     rows.append(row(f"each further model, {level}, {how}", max((all_ - one) / (MODELS - 1), 1e-3), 0.5))
+            for precompiled in (True, False):
+                rows += additive(medians, level, precompiled)
     if given.json:
         Path(given.json).write_text(json.dumps(rows, indent=1) + "\n")
 
