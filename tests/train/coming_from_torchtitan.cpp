@@ -41,8 +41,8 @@ using Names = std::set<std::string>;
 
 Names members() {
   return {MEMBER_OF_TEMPLATE(AdamSettings, beta1), MEMBER_OF_TEMPLATE(AdamSettings, beta2), MEMBER_OF_TEMPLATE(AdamSettings, epsilon),
-          MEMBER_OF_TEMPLATE(AdamSettings, rate), MEMBER(Attention, heads), MEMBER(Attention, kv_heads), MEMBER(CheckpointSettings, dtype),
-          MEMBER(CheckpointSettings, model_only), MEMBER(Cooldown, smallest), MEMBER(CooldownLength, fraction),
+          MEMBER_OF_TEMPLATE(AdamSettings, rate), MEMBER(Attention, heads), MEMBER(Attention, kv_heads),
+          MEMBER(Cooldown, smallest), MEMBER(CooldownLength, fraction),
           MEMBER_OF_TEMPLATE(Decoder, embedding_norm), MEMBER_OF_TEMPLATE(Decoder, layers), MEMBER_OF_TEMPLATE(Decoder, loss),
           MEMBER_OF_TEMPLATE(Decoder, mask), MEMBER_OF_TEMPLATE(Decoder, peri_norm), MEMBER_OF_TEMPLATE(Decoder, precision),
           MEMBER_OF_TEMPLATE(Decoder, scaling), MEMBER_OF_TEMPLATE(Decoder, tied), MEMBER_OF_TEMPLATE(Decoder, vocab),
@@ -62,8 +62,8 @@ Names members() {
 Names names() {
   return {NAME(Batched), NAME(Batches), NAME(Fp8), NAME(MetricsFile), NAME(MupEpsilon), NAME(Optimizer), NAME(Options),
           NAME(PackOptions), NAME(Path), NAME(Plan), NAME(Position), NAME(Shard), NAME(Sink), NAME(Text), NAME(Tokenizer),
-          NAME(TrainingStep), NAME(adamw), NAME(add_options_file), NAME(batch), NAME(bind_in_backward), NAME(bytes), NAME(clip_norm),
-          NAME(cosine_to), NAME(decay), NAME(every), NAME(every_from_first), NAME(gemm_peak), NAME(linear_to), NAME(load_weights),
+          NAME(TrainingStep), NAME(adamw), NAME(add_options_file), NAME(batch), NAME(in_backward), NAME(bytes), NAME(clip_norm),
+          NAME(cosine_to), NAME(decay), NAME(every), NAME(every_from_first), NAME(gemm_peak), NAME(linear_to),
           NAME(mup_groups), NAME(pack), NAME(parallelise), NAME(preset), NAME(rules), NAME(scheduled), NAME(sqrt_to), NAME(warmup),
           NAME(weights_in)};
 }

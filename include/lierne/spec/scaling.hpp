@@ -58,7 +58,7 @@ struct Standard {
 /// 1/√d, or √(base_head_size)/d where it is given: the scale of Tensor Programs V, for heads that grow.
 /// An untied output starts as wide as at the base, so that first logits fall as width^-½. torchtitan's fork (fl) starts it
 /// with width^-½ (`.output_deviation` says so for a width), which lets them fall as 1/width and slows wide models
-/// (docs/performance.md). Sources: Yang et al. 2022, arXiv 2203.03466, table 8; Dey et al. 2025, arXiv 2505.01618.
+/// (docs/sweep.md). Sources: Yang et al. 2022, arXiv 2203.03466, table 8; Dey et al. 2025, arXiv 2505.01618.
 struct MuP {
   static constexpr Role role = Role::scaling;
   static constexpr bool scales_branches = true;
