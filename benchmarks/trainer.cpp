@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -213,34 +214,17 @@ std::pair<double, double> interval_of_median(std::vector<double> values) {
   return {values[low], values[high]};
 }
 
-int usage(std::string const& why) {
-  std::cerr << "bench_trainer: " << why << "\nusage: bench_trainer [--threads N] [--blocks N] [--block STEPS] [--out FOLDER] [--json FILE]\n";
-  return 2;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   Settings settings;
-  for (int i = 1; i < argc; i += 2) {
-    std::string const option = argv[i];
-    if (i + 1 == argc) return usage(option + " needs a value");
-    std::string const value = argv[i + 1];
-    if (option == "--threads") {
-      settings.threads = std::stoi(value);
-    } else if (option == "--blocks") {
-      settings.blocks = std::stoll(value);
-    } else if (option == "--block") {
-      settings.block = std::stoll(value);
-    } else if (option == "--out") {
-      settings.out = value;
-    } else if (option == "--json") {
-      settings.json = value;
-    } else {
-      return usage("unknown option " + option);
-    }
-  }
-  if (settings.blocks < 4 || settings.block < 2 || settings.threads < 1) return usage("4 blocks of 2 steps, on 1 thread, or more");
+  CLI::App app{"times a Trainer against a bare loop"};
+  app.add_option("--threads", settings.threads)->check(CLI::PositiveNumber);
+  app.add_option("--blocks", settings.blocks, "of bare steps and of the Trainer's, in turn")->check(CLI::Range(4, 1'000'000));
+  app.add_option("--block", settings.block, "steps of a block")->check(CLI::Range(2, 1'000'000));
+  app.add_option("--out", settings.out, "folder for the run directory, which is removed");
+  app.add_option("--json", settings.json, "file for the cases");
+  CLI11_PARSE(app, argc, argv);
   auto const folder = settings.out / ("lierne-bench-trainer-" + std::to_string(::getpid()));
   fs::create_directories(folder);
   ln::set_threads(settings.threads);
