@@ -4,11 +4,13 @@
 // A model of muP keeps the sizes of its coordinates from width to width while it trains; one of the standard
 // parametrisation does not. Each size's slope in a log-log plot against width says which. Probes are what branches add
 // to the residual stream, before any norm behind them, the logits q·k of attention, and the logits of the output: the
-// stream itself hides faults, as norms hold it flat in every parametrisation. Planted faults must fail.
+// stream itself hides faults, as norms hold it flat in every parametrisation. Sizes may shrink, so a model whose output
+// vanishes passes: wider models must also learn no slower. Planted faults must fail.
 //
 //   study_coordinates [--seeds N] [--steps N] [--widths N] [--log2-rate N]
+#include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <cstdio>
 #include <iostream>
 #include <map>
 #include <set>
@@ -72,7 +74,7 @@ Coordinates train(Groups const& table, std::uint64_t seed) {
     Probe probe;
     {
       NoGrad guard;
-      model.loss(tokens, labels, 128, probe);
+      coordinates[{"loss", step}].value = model.loss(tokens, labels, 128, probe).template item<double>();
       probe.values["output"] = model.forward(tokens);
     }
     if (step == 0) first = probe.values;
@@ -104,6 +106,7 @@ struct Slopes {
 };
 struct Report {
   Slopes attention, feed_forward, logits, output;
+  std::vector<double> losses;  // of each width, the mean over the steps
 };
 
 /// `table` gives a width's groups, `at<width>` is the record.
@@ -133,7 +136,7 @@ Report study(char const* name, Record const& record, Table const& table) {
   Report report;
   for (auto const& [key, unused] : by_width.front()) {
     auto const& [site, step] = key;
-    if (step == 0) continue;
+    if (step == 0 || site == "loss") continue;
     auto& slopes = site == "output"               ? report.output
                    : site.ends_with(".logits")    ? report.logits
                    : site.ends_with("attention") ? report.attention
@@ -144,13 +147,18 @@ Report study(char const* name, Record const& record, Table const& table) {
       slopes.add(slope(log_widths, sizes));
     }
   }
-  auto const print = [](Slopes const& s) {
-    char text[40];
-    std::snprintf(text, sizeof text, "  %+5.2f ... %+5.2f", s.lowest, s.highest);
-    return std::string(text);
-  };
-  std::cout << name << std::string(44 - std::strlen(name), ' ') << print(report.attention) << print(report.feed_forward)
-            << print(report.logits) << print(report.output) << std::endl;
+  for (auto const& coordinates : by_width) {
+    double sum = 0;
+    for (int step = 1; step <= steps; ++step) sum += coordinates.at({"loss", step}).value;
+    report.losses.push_back(sum / steps);
+  }
+  std::printf("%-44s", name);
+  for (auto const* s : {&report.attention, &report.feed_forward, &report.logits, &report.output}) {
+    std::printf("  %+5.2f ... %+5.2f", s->lowest, s->highest);
+  }
+  for (double loss : report.losses) std::printf("  %.3f", loss);
+  std::printf("\n");
+  std::fflush(stdout);
   return report;
 }
 
@@ -183,6 +191,16 @@ struct LogitsUndivided {
   }
 };
 
+/// MoreHeads whose output starts with width^-½, as the fork's does, besides being divided.
+template <auto spec>
+struct OutputSmaller {
+  template <int width>
+  static constexpr auto at() {
+    return with(MoreHeads<spec>::template at<width>(),
+                MuP{.base_width = base_width, .output_deviation = 1 / __builtin_sqrt(static_cast<double>(width))});
+  }
+};
+
 auto const by_record = [](auto const& spec) { return mup_groups(times_rate, spec).groups; };
 auto const one_group = [](auto const&) { return groups(otherwise()); };
 /// The table without 1/m_N on the rates of hidden matrices.
@@ -203,6 +221,7 @@ bool branches_hold(Report const& r) {
 }
 bool logits_hold(Report const& r) { return r.logits.highest <= 0.3; }
 bool output_holds(Report const& r) { return r.output.highest <= 0.3; }
+bool wider_is_better(Report const& r) { return std::is_sorted(r.losses.rbegin(), r.losses.rend()); }
 
 }  // namespace
 
@@ -219,7 +238,7 @@ int main(int count, char** arguments) {
   }
   std::cout << "slopes of ln(rms) against ln(width), widths " << base_width << " ... " << (base_width << (widths - 1)) << ", steps 1 ... "
             << steps << ", " << seeds << " seeds, rate 2^" << log2_rate << ", base " << base_width << "\n"
-            << std::string(44, ' ') << "  attention          feed-forward       q·k                output\n";
+            << std::string(44, ' ') << "  attention          feed-forward       q·k                output             mean losses\n";
   constexpr auto preset = with(pre_norm, field<"tied">(true), field<"embedding_norm">(true), field<"peri_norm">(true));
   constexpr auto growing = with(pre_norm, MuP{.base_width = base_width, .base_head_size = head_size});
   auto const holds = [](char const* name, auto record) {
@@ -227,6 +246,7 @@ int main(int count, char** arguments) {
     expect(branches_hold(report), "muP: |slope| of branches at most 0.25");
     expect(logits_hold(report), "muP: slope of q·k at most 0.3");
     expect(output_holds(report), "muP: slope of the output at most 0.3");
+    expect(wider_is_better(report), "muP: no wider model behind a narrower one");
   };
   holds("muP, pre-norm", MoreHeads<pre_norm>{});
   holds("muP, preset: peri-norm, tied", MoreHeads<preset>{});
@@ -241,6 +261,8 @@ int main(int count, char** arguments) {
          "the fault must show in the output");
   expect(!logits_hold(study("fault: larger heads, 1/sqrt(d)", LargerHeads<pre_norm>{}, by_record)),
          "the fault must show in q·k");
+  expect(!wider_is_better(study("fault: output starts with width^-1/2", OutputSmaller<pre_norm>{}, by_record)),
+         "the fault must show in the losses");
   std::cout << (failures == 0 ? "every gate held, every fault was found\n" : "some gates did not hold\n");
   return failures == 0 ? 0 : 1;
 }
