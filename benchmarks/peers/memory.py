@@ -17,7 +17,6 @@ import argparse
 import functools
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -28,6 +27,7 @@ from torch.utils import checkpoint
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import llama  # noqa: E402
+from resident import peak_resident_bytes, resident_bytes  # noqa: E402
 
 CONFIG = llama.Config(layers=8, width=512, heads=8, kv_heads=2, hidden=1536, vocab=8192, batch=4, length=512)
 TOKENS, WIDTH, CLASSES = 1024, 512, 131072
@@ -59,11 +59,6 @@ class Recomputing(llama.Llama):
             else:
                 h = block(h, table, self.rope)
         return self.norm(h)
-
-
-def resident_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 def main() -> None:
@@ -114,7 +109,7 @@ def main() -> None:
         begin = time.perf_counter()
         value = step()
         seconds.append(time.perf_counter() - begin)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    peak = peak_resident_bytes() - before
     print(json.dumps({"mode": "eager", "case": options.case, "precision": options.precision,
                       "step_seconds": statistics.median(seconds), "best_step_seconds": min(seconds), "peak_bytes": peak,
                       "value": value}), flush=True)

@@ -66,8 +66,8 @@ class MoE(nn.Module):
         token = (order // self.top_k).unsqueeze(-1).expand(-1, x.shape[-1])
         rows = torch.gather(x, 0, token)
         rows = (rows.float() * weights[order].unsqueeze(-1)).to(x.dtype)
-        out = self.experts(rows, counts).to(x.dtype)
-        return self.shared_experts(x).scatter_add(0, token, out).view_as(x_BLD)
+        shared = self.shared_experts(x)
+        return shared.scatter_add(0, token, self.experts(rows, counts).to(shared.dtype)).view_as(x_BLD)
 
     @torch.no_grad()
     def update_bias(self) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -52,6 +51,7 @@ def main() -> None:
 
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import llama
+    from resident import peak_resident_bytes
 
     torch.set_num_threads(options.threads)
     config = llama.Config.from_json(options.config)
@@ -130,7 +130,7 @@ def main() -> None:
     median = statistics.median(seconds)
     print(json.dumps({"mode": options.mode, "precision": options.precision, "form": form, "threads": options.threads,
                       "steps": len(seconds), "step_seconds": median, "best_step_seconds": min(seconds), "tokens_per_s": tokens / median,
-                      "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                      "peak_bytes": peak_resident_bytes(),
                       "first_step_seconds": first, "loss": loss}), flush=True)
     if options.breakdown:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:

@@ -4,10 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 
 #include "lierne/core/error.hpp"
+#include "lierne/core/uncaught.hpp"
 
 using namespace lierne;
 
@@ -127,6 +130,15 @@ TEST_CASE("the command line goes before the file, and a program's own options ma
   CHECK(options.minutes == 2);
   CHECK(width == 128);
   CHECK(depth == 3);
+}
+
+TEST_CASE("a program that has the options ends by the message of an error that nobody catches") {
+  auto const usual = std::set_terminate(std::abort);
+  Options options;
+  CLI::App app;
+  options.add_to(app);
+  CHECK(std::get_terminate() == detail::end_by_message);
+  std::set_terminate(usual);
 }
 
 TEST_CASE("the help names every option with its default and its meaning") {

@@ -35,8 +35,8 @@ inline std::terminate_handler& terminate_before() {
 }  // namespace detail
 
 /// From now on an `Error` that nobody catches prints `error: ` and its message on stderr and ends the program with status 1; without
-/// this, the runtime aborts it and prints the exception's type as well. Other exceptions abort as ever. `Options::parse` calls it.
-/// A program that shall do otherwise catches `Error`, or sets its own `std::set_terminate` afterwards.
+/// this, the runtime aborts it and prints the exception's type as well. Other exceptions abort as ever. `Options` calls it when they
+/// are added to a program. A program that shall do otherwise catches `Error`, or sets its own `std::set_terminate` afterwards.
 /// Example: `int main() { ln::report_uncaught_errors(); ... }`
 inline void report_uncaught_errors() {
   auto const before = std::set_terminate(detail::end_by_message);

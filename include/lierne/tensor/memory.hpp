@@ -21,11 +21,23 @@ inline void keep_freed_memory() {
 #endif
 }
 
-/// The largest resident size that the process has had, in bytes.
+/// The largest resident size that the program has had, in bytes. Not that of `getrusage`, which begins with what the process
+/// that started this one had; it is used where /proc does not tell.
 inline std::int64_t peak_resident_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t{usage.ru_maxrss} * 1024;
+  long long kilobytes = 0;
+  if (auto* file = std::fopen("/proc/self/status", "r"); file != nullptr) {
+    char line[256];
+    while (kilobytes == 0 && std::fgets(line, sizeof line, file) != nullptr) {
+      if (std::sscanf(line, "VmHWM: %lld", &kilobytes) != 1) kilobytes = 0;
+    }
+    std::fclose(file);
+  }
+  if (kilobytes == 0) {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    kilobytes = usage.ru_maxrss;
+  }
+  return std::int64_t{kilobytes} * 1024;
 }
 
 /// The resident size of the process now, in bytes; 0 where /proc does not tell.

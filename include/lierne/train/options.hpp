@@ -69,7 +69,8 @@ struct Options {
   bool verbose = false;               ///< a progress line for every step, with every number
 
   /// Adds every option, and `--config`, to a CLI11 application, so that a program can add its own beside them (include
-  /// <CLI/CLI.hpp>); these may stand in the file as well. The options must stay where they are until it has parsed.
+  /// <CLI/CLI.hpp>); these may stand in the file as well. The options must stay where they are until it has parsed. From
+  /// then on an error that nobody catches ends the program by its message: see `report_uncaught_errors`.
   /// Errors (when it parses): `CLI::ParseError` naming option or key, file and line, what was expected and what was found.
   /// Example: `CLI::App app; options.add_to(app); app.add_option("--width", width, "of the model"); CLI11_PARSE(app, argc, argv);`
   void add_to(CLI::App& app);
@@ -82,8 +83,7 @@ struct Options {
     (add_choice(app, lists), ...);
   }
 
-  /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does. From then on an error that
-  /// nobody catches ends it alike: see `report_uncaught_errors`.
+  /// Reads the command line; on `--help` or an error prints and ends the program, as CLI11 does.
   /// Example: `auto options = Options::parse(argc, argv, presets, rules);`
   template <std::derived_from<Choice>... Lists>
   static Options parse(int argc, char** argv, Lists const&... lists) {
@@ -210,7 +210,6 @@ void assign(T& value, std::string const& text, std::string const& option, Bound 
 }
 
 LIERNE_INLINE void parse_or_exit(CLI::App& app, int argc, char** argv) {
-  report_uncaught_errors();
   try {
     app.parse(argc, argv);
   } catch (CLI::ParseError const& error) {
@@ -230,6 +229,7 @@ LIERNE_INLINE void validate_or_exit(Options const& options) {
 }  // namespace detail
 
 LIERNE_INLINE void Options::add_to(CLI::App& app) {
+  report_uncaught_errors();
   add_options_file(app);
   detail::each_option(*this, [&app](std::string const& name, auto& field, detail::Bound bound, std::string const& meaning) {
     using T = std::remove_reference_t<decltype(field)>;

@@ -74,7 +74,9 @@ std::vector<Tensor> in_float32(std::vector<Tensor> const& from) {
 
 }  // namespace
 
-TEST_CASE("LibTorch's BLAS is in sight, so that these tests see the fused pass") { CHECK(sgemm_ != nullptr); }
+TEST_CASE("LibTorch has block products, so that these tests see the fused pass") {
+  CHECK(kernel::detail::has_block_products<float>());
+}
 
 TEST_CASE("causal attention equals its formula, values and gradients") {
   // Lengths of one tile, of less, and of several with a part; of one span and of several; grouped, multi-query and plain
@@ -151,7 +153,26 @@ TEST_CASE("attention has the same bits on any number of threads") {
   for (auto const& s : std::vector<Size>{{2, 100, 4, 2, 16}, {1, 700, 1, 1, 8}, {1, 31, 1, 1, 8}}) {
     CAPTURE(s.length);
     for (auto const& visible : std::vector<VisibleKeys>{{}, {.block = 64}, {.first = starts(s.batch, s.length, 90)}}) {
-      same_bits_for_any_threads(fused(visible), arguments(s), upstream(s), float32);
+      for (auto type : {float32, bfloat16}) same_bits_for_any_threads(fused(visible), arguments(s), upstream(s), type);
+    }
+  }
+}
+
+TEST_CASE("bfloat16 errs no more than SDPA in bfloat16") {
+  // The definition rounds every score and probability; SDPA rounds probabilities alone, as the fused pass does.
+  for (auto const& s : std::vector<Size>{{2, 150, 4, 2, 16}, {1, 600, 2, 1, 64}}) {
+    for (auto const& visible : std::vector<VisibleKeys>{{}, {.first = starts(s.batch, s.length, 40)}}) {
+      auto const sdpa = [&](std::vector<Tensor> const& a) {
+        return kernel::detail::attention_by_sdpa(a[0], a[1], a[2], visible, 1 / std::sqrt(static_cast<double>(s.size)));
+      };
+      auto given = arguments(s);
+      for (auto& t : given) t = t.to(bfloat16).to(float64);
+      auto const exact = value_and_gradients(plain(visible), given, upstream(s).to(bfloat16).to(float64), float64);
+      auto const peer = value_and_gradients(sdpa, given, upstream(s), bfloat16), found = value_and_gradients(fused(visible), given, upstream(s), bfloat16);
+      for (std::size_t i = 0; i < exact.size(); ++i) {
+        CAPTURE(i);
+        CHECK(relative_error(found[i], exact[i]) <= 1.25 * relative_error(peer[i], exact[i]));
+      }
     }
   }
 }

@@ -10,7 +10,7 @@
 using namespace lierne;
 using kernel::detail::AttentionTiles;
 using kernel::detail::Range;
-using kernel::detail::Rows;
+using kernel::detail::TileMemory;
 
 static_assert(AttentionTiles::longest % AttentionTiles::largest == 0 && AttentionTiles::shortest % AttentionTiles::largest == 0);
 
@@ -21,21 +21,6 @@ AttentionTiles tiles(std::int64_t batch, std::int64_t length, std::int64_t keys,
 }
 
 }  // namespace
-
-TEST_CASE("a product of parts of matrices is that of loops") {
-  auto const a = testing::draw({7, 20}, 1, 1).to(float32), b = testing::draw({9, 20}, 1, 2).to(float32);
-  auto c = at::ones({7, 12});
-  // c[:, :9] = 2 a[:, :5] b[:, :5]ᵀ + 0.5 c[:, :9]
-  kernel::detail::multiply(7, 9, 5, 2.0F, {a.const_data_ptr<float>(), 20}, false, {b.const_data_ptr<float>(), 20}, true, 0.5F,
-                           {c.mutable_data_ptr<float>(), 12});
-  for (int i = 0; i < 7; ++i) {
-    for (int j = 0; j < 12; ++j) {
-      double expected = j < 9 ? 0.5 : 1;
-      for (int l = 0; l < 5 && j < 9; ++l) expected += 2.0 * a[i][l].item<double>() * b[j][l].item<double>();
-      CHECK(c[i][j].item<double>() == doctest::Approx(expected).epsilon(1e-5));
-    }
-  }
-}
 
 TEST_CASE("first keys and what a row sees of a chunk, against the definition") {
   auto const first = at::tensor({0, 0, 2, 1, 4, 0, 6, 3, 0, 1, 1, 0, 3, 5, 5, 7}, at::TensorOptions().dtype(int64)).view({2, 8});
@@ -89,20 +74,20 @@ TEST_CASE("spans cover the sequence, the smaller the fewer the heads, and no thr
   CHECK(tiles(8, 512, 2).spans == 1);
 }
 
-TEST_CASE("every unit is run once, with scratch of its thread's own") {
+TEST_CASE("every unit is run once, with memory of its thread's own") {
   for (int const threads : {1, 3}) {
     auto const before = at::get_num_threads();
     at::set_num_threads(threads);
     std::vector<std::atomic<int>> runs(1000);
     std::atomic<int> torn{0};
-    kernel::detail::for_each_unit(1000, 64, [&](std::int64_t unit, float* scratch) {
-      std::fill_n(scratch, 64, static_cast<float>(unit));
+    kernel::detail::for_each_unit<float>(1000, [] { return TileMemory<float>(64); }, [&](std::int64_t unit, float* memory) {
+      std::fill_n(memory, 64, static_cast<float>(unit));
       ++runs[static_cast<std::size_t>(unit)];
-      for (int i = 0; i < 64; ++i) torn += scratch[i] != static_cast<float>(unit);
+      for (int i = 0; i < 64; ++i) torn += memory[i] != static_cast<float>(unit);
     });
     at::set_num_threads(before);
     for (auto const& run : runs) CHECK(run == 1);
     CHECK(torn == 0);
   }
-  kernel::detail::for_each_unit(0, 1, [](std::int64_t, float*) { FAIL("there is no unit"); });
+  kernel::detail::for_each_unit<float>(0, [] { return 0; }, [](std::int64_t, int) { FAIL("there is no unit"); });
 }

@@ -5,47 +5,23 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
-#include <memory>
 #include <vector>
 
+#include "lierne/nn/kernel/block_products.hpp"
 #include "lierne/nn/kernel/visible_keys.hpp"
-#include "lierne/tensor/operations.hpp"
 #include "lierne/tensor/parallel_for.hpp"
-
-// The product of the BLAS inside LibTorch. Weak: a LibTorch that hides it runs through SDPA.
-extern "C" [[gnu::weak]] void sgemm_(char const* transpose_a, char const* transpose_b, int const* m, int const* n,
-                                     int const* k, float const* alpha, float const* a, int const* lda, float const* b,
-                                     int const* ldb, float const* beta, float* c, int const* ldc);
 
 namespace lierne::kernel::detail {
 
-/// A matrix in row-major order whose rows lie `stride` apart.
-template <class T>
-struct Rows {
-  T* data;
-  std::int64_t stride;
-  Rows<T> from(std::int64_t row) const { return {data + row * stride, stride}; }
-};
-
-/// c = alpha · op(a) op(b) + beta · c, where c is [m, n] and the inner size is k. In column-major order, which BLAS
-/// speaks, each matrix is its own transpose, so the operands change places.
-inline void multiply(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Rows<float const> a, bool transpose_a,
-                     Rows<float const> b, bool transpose_b, float beta, Rows<float> c) {
-  int const rows = static_cast<int>(m), columns = static_cast<int>(n), inner = static_cast<int>(k);
-  int const lda = static_cast<int>(a.stride), ldb = static_cast<int>(b.stride), ldc = static_cast<int>(c.stride);
-  sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &columns, &rows, &inner, &alpha, b.data, &ldb, a.data, &lda,
-         &beta, c.data, &ldc);
-}
-
 /// Calls body(unit, scratch) for every unit below `count`, each as soon as a thread is free: what a unit costs depends
-/// on the mask. `scratch` are `floats` numbers of the thread's own, with any values. Always inside a parallel region
-/// where there are threads, so that the BLAS computes each product on one of them, with the same bits.
-template <class Body>
-void for_each_unit(std::int64_t count, std::int64_t floats, Body const& body) {
+/// on the mask. `scratch` is the thread's own, made by `make`. T: the type of the products' operands.
+template <class T, class Make, class Body>
+void for_each_unit(std::int64_t count, Make const& make, Body const& body) {
   std::atomic<std::int64_t> next{0};
-  parallel_for(0, at::get_num_threads(), 1, [&](std::int64_t, std::int64_t) {
-    auto const scratch = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(floats));
-    for (auto unit = next++; unit < count; unit = next++) body(unit, scratch.get());
+  parallel_for(0, std::min<std::int64_t>(at::get_num_threads(), count), 1, [&](std::int64_t, std::int64_t) {
+    auto scratch = make();
+    for (auto unit = next++; unit < count; unit = next++) body(unit, scratch);
+    end_products<T>();
   });
 }
 
@@ -61,10 +37,11 @@ struct Range {
 class AttentionTiles {
  public:
   static constexpr std::int64_t smallest = 32;   // query rows at a time: few, so that few masked scores are computed,
-  static constexpr std::int64_t largest = 128;   // or many where rows are long, so that products are quick
+  static constexpr std::int64_t largest = 128;   // or many where rows are long, so that keys are read less often
   static constexpr std::int64_t scores = 65536;  // of a tile at a time in the forward pass: they stay in the cache
   static constexpr std::int64_t longest = 512;   // span; in the backward pass the keys at a time
   static constexpr std::int64_t shortest = 128;  // span, where few heads would leave threads idle
+  static constexpr std::int64_t at_once = 64;    // keys of one product
   static constexpr std::int64_t parts = 16;      // a batch is cut into this many units at least, if spans allow it
 
   std::int64_t batch, length, heads, keys, size;
@@ -81,6 +58,8 @@ class AttentionTiles {
   }
 
   std::int64_t group() const { return heads / keys; }
+  /// How many times `at_once` keys cover the sequence.
+  std::int64_t key_blocks() const { return (length + at_once - 1) / at_once; }
   template <class T>
   Rows<T> head(T* data, std::int64_t b, std::int64_t head, std::int64_t of) const {
     return {data + (b * length * of + head) * size, of * size};

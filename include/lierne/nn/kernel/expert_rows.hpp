@@ -7,17 +7,12 @@
 #include <atomic>
 #include <vector>
 
+#include "lierne/nn/kernel/expert_products.hpp"
 #include "lierne/nn/kernel/product.hpp"
 #include "lierne/nn/kernel/tiles.hpp"
 #include "lierne/nn/kernel/vectors.hpp"
 #include "lierne/tensor/function.hpp"
 #include "lierne/tensor/operations.hpp"
-
-// The product of the BLAS inside LibTorch, which runs on the thread that calls it within a parallel region. Weak: a
-// LibTorch that hides it multiplies through ATen.
-extern "C" [[gnu::weak]] void sgemm_(char const* transpose_a, char const* transpose_b, int const* m, int const* n,
-                                     int const* k, float const* alpha, float const* a, int const* lda, float const* b,
-                                     int const* ldb, float const* beta, float* c, int const* ldc);
 
 // T tokens, K choices, E experts, D width, F hidden size, R = T·K rows sorted by expert; see dispatch.hpp.
 
@@ -160,33 +155,9 @@ void for_each_task(std::size_t tasks, Make const& make, Body const& body) {
     if (begin == end) return;
     auto scratch = make();
     for (auto task = next++; task < tasks; task = next++) body(task, scratch);
+    end_products<float>();
+    end_products<at::BFloat16>();
   });
-}
-
-/// out = a b + beta · out, on the calling thread where that is one of a parallel region.
-inline void multiply_into(Tensor out, Tensor const& a, Tensor const& b, float beta = 0.0F) {
-  if (sgemm_ == nullptr || out.scalar_type() != float32) {
-    if (beta == 0.0F) {
-      at::mm_out(out, a, b);
-    } else {
-      out.addmm_(a, b);
-    }
-    return;
-  }
-  struct Operand {
-    char const* transpose;
-    int stride;
-    explicit Operand(Tensor const& t)
-        : transpose(t.stride(1) == 1 ? "N" : "T"),
-          stride(static_cast<int>(t.stride(1) == 1 ? std::max(t.stride(0), t.size(1)) : t.stride(1))) {}
-  };
-  // In column-major order, which BLAS speaks, each matrix is its own transpose, so the operands change places.
-  Operand const left(a), right(b);
-  int const rows = static_cast<int>(a.size(0)), columns = static_cast<int>(b.size(1)), inner = static_cast<int>(a.size(1));
-  int const stride = static_cast<int>(std::max(out.stride(0), out.size(1)));
-  float const one = 1.0F;
-  sgemm_(right.transpose, left.transpose, &columns, &rows, &inner, &one, b.const_data_ptr<float>(), &right.stride,
-         a.const_data_ptr<float>(), &left.stride, &beta, out.mutable_data_ptr<float>(), &stride);
 }
 
 /// Some rows of one expert.
@@ -194,16 +165,17 @@ struct RowBlock {
   std::int64_t expert, first, rows;
 };
 
-/// What forward and backward share: blocks of each expert's rows, of sizes that depend on nothing but their numbers.
+/// What forward and backward share: blocks of each expert's rows, of sizes that depend on nothing but their numbers. T: the
+/// type of products, float32 where bfloat16 has no instructions.
+template <class T>
 struct ExpertRows {
   std::int64_t choices, count;
   std::vector<RowBlock> experts, blocks;
   std::int64_t largest = 0;
-  at::TensorOptions work;  // of products: float32 where bfloat16 has no instructions
+  at::TensorOptions work;
 
   ExpertRows(Tensor const& x, Tensor const& scores, Tensor const& ends)
-      : choices(scores.size(1)), count(scores.numel()),
-        work(x.options().dtype(widens(x) ? float32 : x.scalar_type())) {
+      : choices(scores.size(1)), count(scores.numel()), work(x.options().dtype(c10::CppTypeToScalarType<T>::value)) {
     // Long enough that reading an expert's weights pays, short enough that threads end together.
     auto const most = std::clamp<std::int64_t>(count / 16, 64, 256);
     auto const* end = ends.const_data_ptr<std::int32_t>();
@@ -222,9 +194,16 @@ struct ExpertRows {
 
   Tensor rows(std::int64_t width) const { return at::empty({count, width}, work); }
   Tensor block(std::int64_t width) const { return at::empty({largest, width}, work); }
-  /// All experts' weights as products read them, outside of any graph.
-  Tensor weights(Tensor const& all) const { return all.detach().to(work.dtype()); }
-  /// Each expert's aᵀ b, over its rows.
+  /// All experts' weights in the type of products, outside of any graph.
+  Tensor weights(Tensor const& w) const { return w.detach().to(work.dtype()); }
+
+  /// Calls body(block, memory) for every block in parallel.
+  template <class Make, class Body>
+  void for_each_block(Make const& make, Body const& body) const {
+    for_each_task(blocks.size(), make, [&](std::size_t task, auto& memory) { body(blocks[task], memory); });
+  }
+
+  /// Each expert's aᵀ b over its rows, for each of `products` {to, a, b}.
   void weight_gradients(std::vector<std::array<Tensor, 3>> const& products) const {
     constexpr std::int64_t part = 256;  // rows of a gradient that one task makes
     struct Task {
@@ -239,47 +218,46 @@ struct ExpertRows {
         for (std::int64_t at = 0; at < size; at += part) tasks.push_back({expert, i, at, std::min(part, size - at)});
       }
     }
-    for_each_task(tasks.size(), [] { return 0; }, [&](std::size_t t, int) {
+    std::int64_t widest = 0;
+    for (auto const& product : products) widest = std::max(widest, product[2].size(1));
+    auto const make = [&] { return TokenMemory<T>(part, widest); };
+    for_each_task(tasks.size(), make, [&](std::size_t t, TokenMemory<T> const& memory) {
       auto const& [expert, i, first, rows] = tasks[t];
       auto const& [out, a, b] = products[i];
-      auto const to = out.select(0, expert.expert).narrow(0, first, rows);
-      if (expert.rows == 0) {
-        to.zero_();
-        return;
-      }
-      auto const left = a.narrow(0, expert.first, expert.rows).narrow(1, first, rows).t();
-      auto const right = b.narrow(0, expert.first, expert.rows);
-      if (to.scalar_type() == left.scalar_type()) {
-        multiply_into(to, left, right);
-      } else {
-        auto const wide = at::empty(to.sizes(), left.options());
-        multiply_into(wide, left, right);
-        to.copy_(wide);
-      }
+      auto const m = a.size(1), n = b.size(1);
+      multiply_tokens<T>({out.template mutable_data_ptr<T>() + (expert.expert * m + first) * n, n},
+                         {a.template const_data_ptr<T>() + expert.first * m + first, m}, rows,
+                         {b.template const_data_ptr<T>() + expert.first * n, n}, n, expert.rows, memory);
     });
   }
 };
 
-struct RoutedExpertsFunction : Function<RoutedExpertsFunction> {
+template <class T>
+struct RoutedExpertsFunction : Function<RoutedExpertsFunction<T>> {
   static Tensor forward(AutogradContext* context, Tensor const& x, Tensor const& base, Tensor const& scores,
                         Tensor const& w1, Tensor const& w2, Tensor const& w3, Tensor const& slot_of_row,
                         Tensor const& row_of_slot, Tensor const& ends, bool before) {
-    ExpertRows const all(x, scores, ends);
+    ExpertRows<T> const all(x, scores, ends);
     auto const *slots = slot_of_row.const_data_ptr<std::int64_t>(), *rows = row_of_slot.const_data_ptr<std::int64_t>();
     auto const* scales = scores.const_data_ptr<float>();
     auto const width = x.size(1), hidden_size = w1.size(1);
     auto const v1 = all.weights(w1), v2 = all.weights(w2), v3 = all.weights(w3);
     auto const gate = all.rows(hidden_size), up = all.rows(hidden_size), result = all.rows(width);
-    auto const scratch = [&] { return std::array{all.block(width), all.block(hidden_size)}; };
-    for_each_task(all.blocks.size(), scratch, [&](std::size_t task, auto const& buffers) {
-      auto const& [e, first, n] = all.blocks[task];
-      auto const xs = buffers[0].narrow(0, 0, n), hidden = buffers[1].narrow(0, 0, n);
+    struct Memory {
+      Tensor xs, hidden;
+      ExpertPanels<T> gates, ups, outs;
+    };
+    auto const make = [&] { return Memory{all.block(width), all.block(hidden_size), {v1, false}, {v3, false}, {v2, false}}; };
+    all.for_each_block(make, [&](RowBlock const& block, Memory& memory) {
+      auto const& [e, first, n] = block;
+      for (auto* panels : {&memory.gates, &memory.ups, &memory.outs}) panels->load(e);
+      auto const xs = memory.xs.narrow(0, 0, n), hidden = memory.hidden.narrow(0, 0, n);
       auto const g = gate.narrow(0, first, n), u = up.narrow(0, first, n);
       gather_rows(xs, x, slots + first, before ? scales : nullptr, all.choices);
-      multiply_into(g, xs, v1.select(0, e).t());
-      multiply_into(u, xs, v3.select(0, e).t());
+      multiply_rows<T>(g, {{xs, memory.gates}});
+      multiply_rows<T>(u, {{xs, memory.ups}});
       activate_rows(hidden, g, u);
-      multiply_into(result.narrow(0, first, n), hidden, v2.select(0, e).t());
+      multiply_rows<T>(result.narrow(0, first, n), {{hidden, memory.outs}});
     });
     auto const out = at::empty_like(x);
     sum_rows(out, base, result, rows, before ? nullptr : scales, all.choices);
@@ -292,29 +270,35 @@ struct RoutedExpertsFunction : Function<RoutedExpertsFunction> {
     auto const saved = context->get_saved_variables();
     auto const x = saved[0].detach(), scores = saved[1].detach(), gate = saved[5], up = saved[6];
     bool const before = context->saved_data["before"].toBool();
-    ExpertRows const all(x, scores, saved[9]);
+    ExpertRows<T> const all(x, scores, saved[9]);
     auto const *slots = saved[7].const_data_ptr<std::int64_t>(), *rows = saved[8].const_data_ptr<std::int64_t>();
     auto const* scales = scores.const_data_ptr<float>();
     auto const width = x.size(1), hidden_size = saved[2].size(1);
-    auto const v1 = all.weights(saved[2]), v2 = all.weights(saved[3]), v3 = all.weights(saved[4]);
     auto const upstream = gradients[0].contiguous();
     auto const dscores = at::empty_like(scores), dx = at::empty_like(x);
     auto* const dots = dscores.mutable_data_ptr<float>();
     auto const xs = all.rows(width), dy = all.rows(width), dxs = all.rows(width);
     auto const hidden = all.rows(hidden_size), dg = all.rows(hidden_size), du = all.rows(hidden_size);
-    for_each_task(all.blocks.size(), [] { return 0; }, [&](std::size_t task, int) {
-      auto const& [e, first, n] = all.blocks[task];
+    auto const v1 = all.weights(saved[2]), v2 = all.weights(saved[3]), v3 = all.weights(saved[4]);
+    struct Memory {
+      ExpertPanels<T> gates, ups, outs;
+    };
+    auto const make = [&] { return Memory{{v1, true}, {v3, true}, {v2, true}}; };
+    all.for_each_block(make, [&](RowBlock const& block, Memory& memory) {
+      auto const& [e, first, n] = block;
+      for (auto* panels : {&memory.gates, &memory.ups, &memory.outs}) panels->load(e);
       auto const mine = [from = first, count = n](Tensor const& t) { return t.narrow(0, from, count); };
       gather_rows(mine(dy), upstream, slots + first, nullptr, all.choices);
-      multiply_into(mine(dg), mine(dy), v2.select(0, e));
+      multiply_rows<T>(mine(dg), {{mine(dy), memory.outs}});
       activate_rows_backward(mine(hidden), mine(dg), mine(du), mine(gate), mine(up), slots + first,
                              before ? nullptr : scales, before ? nullptr : dots);
-      multiply_into(mine(dxs), mine(dg), v1.select(0, e));
-      multiply_into(mine(dxs), mine(du), v3.select(0, e), 1.0F);
+      multiply_rows<T>(mine(dxs), {{mine(dg), memory.gates}, {mine(du), memory.ups}});
       gather_rows(mine(xs), x, slots + first, before ? scales : nullptr, all.choices);
     });
-    TensorList const dw{at::empty_like(saved[2]), at::empty_like(saved[3]), at::empty_like(saved[4])};
+    TensorList dw;
+    for (int i : {2, 3, 4}) dw.push_back(at::empty_like(saved[static_cast<std::size_t>(i)], all.work));
     all.weight_gradients({{dw[0], dg, xs}, {dw[1], dy, hidden}, {dw[2], du, xs}});
+    for (auto& gradient : dw) gradient = gradient.to(saved[2].scalar_type());
     sum_rows(dx, {}, dxs, rows, before ? scales : nullptr, all.choices, x, before ? dots : nullptr);
     return {dx, upstream, dscores, dw[0], dw[1], dw[2], Tensor(), Tensor(), Tensor(), Tensor()};
   }

@@ -21,9 +21,6 @@ namespace lierne::kernel {
 /// where LibTorch's own product runs at a tenth of the float32 rate and less (docs/performance.md).
 bool widens(Tensor const& t);
 
-/// Whether the processor multiplies tiles of bfloat16 in registers of their own (AMX).
-bool has_tile_products();
-
 /// y = x Wᵀ. Shapes: x [..., in], weight [out, in] → [..., out]. Errors: `ShapeError`.
 /// Numerics: in the tensors' dtype through ATen, large products of float32 on some processors through oneDNN, in another
 /// order of sums; bfloat16 on a CPU without bfloat16 instructions in float32 arithmetic, with one rounding of each result.
@@ -37,15 +34,6 @@ LIERNE_INLINE bool widens(Tensor const& t) {
   return !native && t.device().is_cpu() && t.scalar_type() == bfloat16;
 #else
   static_cast<void>(t);
-  return false;
-#endif
-}
-
-LIERNE_INLINE bool has_tile_products() {
-#if defined(__x86_64__)
-  static bool const tiles = __builtin_cpu_supports("amx-bf16");
-  return tiles;
-#else
   return false;
 #endif
 }

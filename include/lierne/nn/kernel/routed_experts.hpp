@@ -121,11 +121,17 @@ LIERNE_INLINE Tensor routed_experts(Tensor const& x, Tensor const& base, Tensor 
                     "[E, D, F], found ", to_string(x.sizes()), ", ", to_string(base.sizes()), ", ",
                     to_string(scores.sizes()), ", ", to_string(choices.sizes()), ", ", to_string(w1.sizes()), ", ",
                     to_string(w3.sizes()), ", ", to_string(w2.sizes()));
-  if (!in_fp8 && fusible(x, base, scores, w1, w2, w3) && scores.scalar_type() == float32) {
+  bool const narrow = x.scalar_type() == bfloat16 && !widens(x);
+  bool const has_products = narrow ? x.size(1) % 2 == 0 && w1.size(1) % 2 == 0 && detail::has_block_products<at::BFloat16>()
+                                   : detail::has_block_products<float>();
+  if (!in_fp8 && fusible(x, base, scores, w1, w2, w3) && scores.scalar_type() == float32 && has_products) {
     auto const to = dispatch(choices, w1.size(0));
-    return detail::RoutedExpertsFunction::apply(x.contiguous(), base.contiguous(), scores.contiguous(), w1.contiguous(),
-                                                w2.contiguous(), w3.contiguous(), to.slot_of_row, to.row_of_slot, to.ends,
-                                                settings.before);
+    auto const run = [&]<class T>(T) {
+      return detail::RoutedExpertsFunction<T>::apply(x.contiguous(), base.contiguous(), scores.contiguous(), w1.contiguous(),
+                                                     w2.contiguous(), w3.contiguous(), to.slot_of_row, to.row_of_slot, to.ends,
+                                                     settings.before);
+    };
+    return narrow ? run(at::BFloat16()) : run(float());
   }
   // Where the host has the counts a loop needs no alignment; a device is not made to wait for them.
   bool const aligned = !in_fp8 && !x.device().is_cpu() && suits_grouped_mm(x, w1);

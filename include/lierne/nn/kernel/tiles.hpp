@@ -2,6 +2,7 @@
 // Float32 tiles of float32 or bfloat16 tensors: a fused pass computes in float32 and rounds once when it stores.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -19,6 +20,11 @@ bool fusible(Tensor const& first, Tensors const&... rest) {
   return (fusible(first) && ... && fusible(rest));
 }
 
+[[gnu::always_inline]] inline float widened(at::BFloat16 x) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(x.x) << 16);
+}
+[[gnu::always_inline]] inline float widened(float x) { return x; }
+
 /// The elements of a contiguous tensor as float32.
 class Source {
  public:
@@ -31,9 +37,7 @@ class Source {
     if (wide_) return wide_ + offset;
     auto const* from = narrow_ + offset;
 #pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i) {
-      buffer[i] = std::bit_cast<float>(static_cast<std::uint32_t>(from[i].x) << 16);
-    }
+    for (std::int64_t i = 0; i < count; ++i) buffer[i] = widened(from[i]);
     return buffer;
   }
 
@@ -42,7 +46,22 @@ class Source {
   at::BFloat16 const* narrow_;
 };
 
-/// A contiguous tensor that takes float32 tiles. Numerics: bfloat16 by rounding to nearest, ties to even.
+/// Rounds to bfloat16: to nearest, ties to even.
+[[gnu::always_inline]] inline void round_to(at::BFloat16* to, float const* from, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    auto const bits = std::bit_cast<std::uint32_t>(from[i]);
+    auto const rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    to[i].x = static_cast<std::uint16_t>(from[i] != from[i] ? 0x7fc0U : rounded);
+  }
+}
+
+/// The same for numbers that stay what they are. `to` may be `from`.
+[[gnu::always_inline]] inline void round_to(float* to, float const* from, std::int64_t count) {
+  if (to != from) std::copy_n(from, count, to);
+}
+
+/// A contiguous tensor that takes float32 tiles. Numerics: bfloat16 by `round_to`.
 class Sink {
  public:
   explicit Sink(Tensor const& t)
@@ -54,14 +73,7 @@ class Sink {
 
   /// Rounds what was written to `tile` unless it is in place.
   [[gnu::always_inline]] void store(std::int64_t offset, std::int64_t count, float const* tile) const {
-    if (wide_) return;
-    auto* to = narrow_ + offset;
-#pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i) {
-      auto const bits = std::bit_cast<std::uint32_t>(tile[i]);
-      auto const rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-      to[i].x = static_cast<std::uint16_t>(tile[i] != tile[i] ? 0x7fc0U : rounded);
-    }
+    if (!wide_) round_to(narrow_ + offset, tile, count);
   }
 
  private:
