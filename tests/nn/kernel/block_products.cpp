@@ -26,6 +26,7 @@ std::vector<T> filled(std::int64_t count) {
 template <class T>
 void products_equal_loops() {
   if (!has_block_products<T>()) return;
+  Products<T> const products;
   // Whole blocks of eight units, less than one, and parts on either side.
   for (auto const& [rows, size, columns] : std::vector<std::array<std::int64_t, 3>>{{64, 64, 64}, {5, 6, 9}, {17, 22, 31}, {1, 2, 1}, {33, 40, 8}}) {
     CAPTURE(rows);
@@ -53,8 +54,7 @@ void products_equal_loops() {
     multiply<T>(size, rows, whole_pairs<T>(columns), {by_rows.data(), width}, of_y.data(), rows, false, {d.template mutable_data_ptr<float>(), rows});
     auto const other = x.narrow(1, 0, size).to(float64).t().mm(y.narrow(1, 0, rows).to(float64));
     CHECK(testing::relative_error(d, other) < 1e-6);
-    end_products<T>();
-  }
+    }
 }
 
 }  // namespace

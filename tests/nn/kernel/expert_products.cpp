@@ -28,6 +28,7 @@ constexpr std::array<std::array<std::int64_t, 3>, 4> sizes{{{64, 64, 128}, {1, 6
 template <class T>
 void rows_meet_weights() {
   if (!has_block_products<T>()) return;
+  Products<T> const products;
   for (auto const& [rows, inner, columns] : sizes) {
     CAPTURE(rows);
     auto const a = drawn<T>({rows, inner}, 1), b = drawn<T>({rows, inner}, 2);
@@ -44,12 +45,12 @@ void rows_meet_weights() {
       CHECK(testing::relative_error(out, one + b.to(float64).mm(w[expert].to(float64))) < rounding<T>);
     }
   }
-  end_products<T>();
 }
 
 template <class T>
 void tokens_are_summed() {
   if (!has_block_products<T>()) return;
+  Products<T> const products;
   TokenMemory<T> const memory(200, 130);
   for (auto const& [m, n, spare] : sizes) {
     if (m % pair_of<T> != 0) continue;  // sizes of weights are whole pairs
@@ -63,7 +64,6 @@ void tokens_are_summed() {
       CHECK(testing::relative_error(out, a.narrow(1, 0, m).to(float64).t().mm(b.to(float64))) < rounding<T>);
     }
   }
-  end_products<T>();
 }
 
 }  // namespace

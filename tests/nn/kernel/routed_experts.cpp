@@ -263,3 +263,24 @@ TEST_CASE("shapes that do not fit are named") {
       "[5, 8], [5, 8], [5, 1], [5, 1], [2, 12, 8], [2, 12, 8], [2, 12, 8]",
       ShapeError);
 }
+
+TEST_CASE("weights may be of other types than the tokens, at sizes that are no whole pairs, and each has a gradient as exact as its own") {
+  auto const x = draw({5, 7}).to(bfloat16), base = draw({5, 7}, 1, 2).to(bfloat16), scores = draw({5, 1}, 1, 3).to(float32).sigmoid();
+  auto const choices = at::tensor({0, 1, 1, 0, 1}, at::TensorOptions().dtype(int64)).unsqueeze(1);
+  std::vector<Tensor> const weights{draw({2, 3, 7}, 1, 4), draw({2, 7, 3}, 1, 5), draw({2, 3, 7}, 1, 6)};
+  auto const gradients = [&](Dtype of_tokens, Dtype of_w1, Dtype of_others) {
+    auto const leaf = [](Tensor const& t, Dtype type) { return t.to(bfloat16).to(type).requires_grad_(); };
+    auto const w1 = leaf(weights[0], of_w1), w2 = leaf(weights[1], of_others), w3 = leaf(weights[2], of_others);
+    auto const out = kernel::routed_experts(x.to(of_tokens), base.to(of_tokens), scores.to(of_tokens == float64 ? float64 : float32), choices,
+                                            {w1, w2, w3}, {});
+    backward((out.to(float64) * draw({5, 7}, 1, 7)).sum());
+    return std::vector{w1.grad(), w2.grad(), w3.grad()};
+  };
+  auto const exact = gradients(float64, float64, float64), narrow_w1 = gradients(float32, bfloat16, float32),
+             narrow_tokens = gradients(bfloat16, float32, float32);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(relative_error(narrow_w1[i], exact[i]) < (i == 0 ? 4e-3 : 1e-6));
+    CHECK((narrow_w1[i].scalar_type() == (i == 0 ? bfloat16 : float32)));
+    CHECK(relative_error(narrow_tokens[i], exact[i]) < 2e-2);
+  }
+}

@@ -60,7 +60,7 @@ class AttentionGradient {
 
   static constexpr std::int64_t at_once = AttentionTiles::at_once;
 
-  /// Products are of keys by queries: scores and their gradients lie transposed, [at_once, tile].
+  /// Products are of keys by a whole tile of queries, those beyond the last zeros: scores and their gradients lie transposed, [at_once, tile].
   struct Memory {
     TileMemory<float> score, change;
     TileMemory<T> weight, weight_change, change_rows;  // the same as operands
@@ -100,7 +100,7 @@ class AttentionGradient {
   }
 
   void meet_tile(std::int64_t b, std::int64_t head, Range rows, Range key_span, bool first, Memory const& memory) const {
-    auto const size = s_.size, key = head / s_.group(), count = rows.size(), width = whole_pairs<T>(count);
+    auto const size = s_.size, key = head / s_.group(), count = rows.size(), width = s_.tile;
     auto const lowest = std::max(s_.first(b, rows) / at_once * at_once, key_span.begin), end = std::min(rows.end, key_span.end);
     if (lowest >= end) return;
     auto const q = s_.head(data_.q, b, head, s_.heads).from(rows.begin), up = s_.head(data_.up, b, head, s_.heads).from(rows.begin);
@@ -112,8 +112,10 @@ class AttentionGradient {
     with_vectors([&]() __attribute__((always_inline)) {
       pack_columns<T>(q, count, size, memory.query_columns, width);
       pack_columns<T>(up, count, size, memory.up_columns, width);
-      pack_rows<T>(q, count, size, memory.query_rows);
-      pack_rows<T>(up, count, size, memory.up_rows);
+      for (auto const& [from, to] : {std::pair<Rows<T const>, T*>{q, memory.query_rows}, {up, memory.up_rows}}) {
+        pack_rows<T>(from, count, size, to);
+        std::fill(to + whole_pairs<T>(count) * size, to + width * size, T(0.0F));
+      }
       for (std::int64_t t = 0; t < count; ++t) {
         auto const *y = out.from(t).data, *dy = up.from(t).data;
         queries.along[t] = lane_sum(size, [=](std::int64_t i) __attribute__((always_inline)) { return widened(y[i]) * widened(dy[i]); });

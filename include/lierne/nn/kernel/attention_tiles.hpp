@@ -20,8 +20,8 @@ void for_each_unit(std::int64_t count, Make const& make, Body const& body) {
   std::atomic<std::int64_t> next{0};
   parallel_for(0, std::min<std::int64_t>(at::get_num_threads(), count), 1, [&](std::int64_t, std::int64_t) {
     auto scratch = make();
+    Products<T> const products;
     for (auto unit = next++; unit < count; unit = next++) body(unit, scratch);
-    end_products<T>();
   });
 }
 
@@ -32,8 +32,8 @@ struct Range {
 };
 
 /// The sizes of an attention, its cut, and what its rows see. Tiles are the query rows of one product; spans are what
-/// one thread takes of the queries, and in the backward pass of the keys. The cut follows from the sizes alone, never
-/// from the number of threads: so do the bits.
+/// one thread takes of the queries, and in the backward pass of the keys. The cut follows from the sizes and the mask alone,
+/// never from the number of threads: so do the bits.
 class AttentionTiles {
  public:
   static constexpr std::int64_t smallest = 32;   // query rows at a time: few, so that few masked scores are computed,

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <type_traits>
 
@@ -63,28 +64,32 @@ void multiply(std::int64_t m, std::int64_t n, std::int64_t k, Rows<T const> a, T
               Rows<float> c) {
   at::native::cpublas::brgemm(m, n, k, a.stride, columns, c.stride, add, a.data, b, c.data, pair_of<T> == 2);
 }
-/// To be called by a thread that has multiplied: some processors keep a state for such products.
+/// To stand in a thread that multiplies, until it has: some processors keep a state for such products.
 template <class T>
-void end_products() {
-  at::native::cpublas::brgemm_release(pair_of<T> == 2);
-}
-/// Whether LibTorch and the processor have such products.
+struct Products {
+  Products() = default;
+  Products(Products const&) = delete;
+  Products& operator=(Products const&) = delete;
+  ~Products() { at::native::cpublas::brgemm_release(pair_of<T> == 2); }
+};
+/// Whether LibTorch and the processor have such products, and oneDNN is not turned off.
 template <class T>
 bool has_block_products() {
   static bool const has = [] {
     alignas(64) T a[64] = {}, b[64] = {};
     alignas(64) float c[16] = {};
     try {
+      Products<T> const products;
       multiply<T>(2, 8, 8, {a, 8}, b, 8, false, {c, 8});
-      end_products<T>();
       return true;
     } catch (std::exception const&) {
       return false;
     }
   }();
-  return has;
+  return has && at::globalContext().userEnabledMkldnn();
 }
 
+// Written out wherever it is used: `auto` would lose that it may be any type's memory, at any place.
 using Unit [[gnu::may_alias, gnu::aligned(2)]] = std::uint32_t;
 typedef std::uint32_t Units [[gnu::vector_size(32), gnu::may_alias, gnu::aligned(2)]];
 
@@ -114,8 +119,8 @@ typedef std::uint32_t Units [[gnu::vector_size(32), gnu::may_alias, gnu::aligned
 template <class T>
 [[gnu::always_inline]] inline void pack_columns(Rows<T const> x, std::int64_t rows, std::int64_t size, T* to,
                                                 std::int64_t columns) {
-  auto const* const from = reinterpret_cast<Unit const*>(x.data);
-  auto* const out = reinterpret_cast<Unit*>(to);
+  Unit const* const from = reinterpret_cast<Unit const*>(x.data);
+  Unit* const out = reinterpret_cast<Unit*>(to);
   auto const stride = x.stride / pair_of<T>, units = size / pair_of<T>;
   auto const whole_rows = rows / 8 * 8, whole_units = units / 8 * 8;
   for (std::int64_t i = 0; i < whole_rows; i += 8) {
@@ -133,7 +138,7 @@ template <class T>
   if constexpr (pair_of<T> == 1) {
     for (std::int64_t i = 0; i < rows; ++i) std::memcpy(to + i * size, x.from(i).data, static_cast<std::size_t>(size) * sizeof(T));
   } else {
-    auto* out = reinterpret_cast<Unit*>(to);
+    Unit* out = reinterpret_cast<Unit*>(to);
     for (std::int64_t i = 0; i < rows; i += 2, out += size) {
       auto const* const low = x.from(i).data;
       if (i + 1 == rows) {
@@ -153,7 +158,7 @@ template <class T>
   if constexpr (pair_of<T> == 1) {
     std::memcpy(to, packed, static_cast<std::size_t>(size * columns) * sizeof(T));
   } else {
-    auto const* units = reinterpret_cast<Unit const*>(packed);
+    Unit const* units = reinterpret_cast<Unit const*>(packed);
     for (std::int64_t h = 0; h < size; h += 2, units += columns) {
       auto *const low = to + h * columns, *const high = low + columns;
 #pragma omp simd

@@ -146,17 +146,16 @@ inline void activate_rows_backward(Tensor const& hidden, Tensor const& change, T
 }
 
 /// Calls body(task, scratch) for every task in parallel, the next one to whoever is free; `make` makes a thread's
-/// scratch. What a task computes must not depend on who runs it.
-template <class Make, class Body>
+/// scratch. What a task computes must not depend on who runs it. T: the type of its products.
+template <class T, class Make, class Body>
 void for_each_task(std::size_t tasks, Make const& make, Body const& body) {
   std::atomic<std::size_t> next{0};
   parallel_for(0, std::min<std::int64_t>(at::get_num_threads(), static_cast<std::int64_t>(tasks)), 1,
                [&](std::int64_t begin, std::int64_t end) {
     if (begin == end) return;
     auto scratch = make();
+    Products<T> const products;
     for (auto task = next++; task < tasks; task = next++) body(task, scratch);
-    end_products<float>();
-    end_products<at::BFloat16>();
   });
 }
 
@@ -200,7 +199,7 @@ struct ExpertRows {
   /// Calls body(block, memory) for every block in parallel.
   template <class Make, class Body>
   void for_each_block(Make const& make, Body const& body) const {
-    for_each_task(blocks.size(), make, [&](std::size_t task, auto& memory) { body(blocks[task], memory); });
+    for_each_task<T>(blocks.size(), make, [&](std::size_t task, auto& memory) { body(blocks[task], memory); });
   }
 
   /// Each expert's aᵀ b over its rows, for each of `products` {to, a, b}.
@@ -221,7 +220,7 @@ struct ExpertRows {
     std::int64_t widest = 0;
     for (auto const& product : products) widest = std::max(widest, product[2].size(1));
     auto const make = [&] { return TokenMemory<T>(part, widest); };
-    for_each_task(tasks.size(), make, [&](std::size_t t, TokenMemory<T> const& memory) {
+    for_each_task<T>(tasks.size(), make, [&](std::size_t t, TokenMemory<T> const& memory) {
       auto const& [expert, i, first, rows] = tasks[t];
       auto const& [out, a, b] = products[i];
       auto const m = a.size(1), n = b.size(1);
@@ -296,9 +295,9 @@ struct RoutedExpertsFunction : Function<RoutedExpertsFunction<T>> {
       gather_rows(mine(xs), x, slots + first, before ? scales : nullptr, all.choices);
     });
     TensorList dw;
-    for (int i : {2, 3, 4}) dw.push_back(at::empty_like(saved[static_cast<std::size_t>(i)], all.work));
+    for (std::size_t i = 2; i < 5; ++i) dw.push_back(at::empty_like(saved[i], all.work));
     all.weight_gradients({{dw[0], dg, xs}, {dw[1], dy, hidden}, {dw[2], du, xs}});
-    for (auto& gradient : dw) gradient = gradient.to(saved[2].scalar_type());
+    for (std::size_t i = 0; i < 3; ++i) dw[i] = dw[i].to(saved[i + 2].scalar_type());
     sum_rows(dx, {}, dxs, rows, before ? scales : nullptr, all.choices, x, before ? dots : nullptr);
     return {dx, upstream, dscores, dw[0], dw[1], dw[2], Tensor(), Tensor(), Tensor(), Tensor()};
   }

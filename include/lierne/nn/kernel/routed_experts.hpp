@@ -121,10 +121,11 @@ LIERNE_INLINE Tensor routed_experts(Tensor const& x, Tensor const& base, Tensor 
                     "[E, D, F], found ", to_string(x.sizes()), ", ", to_string(base.sizes()), ", ",
                     to_string(scores.sizes()), ", ", to_string(choices.sizes()), ", ", to_string(w1.sizes()), ", ",
                     to_string(w3.sizes()), ", ", to_string(w2.sizes()));
-  bool const narrow = x.scalar_type() == bfloat16 && !widens(x);
-  bool const has_products = narrow ? x.size(1) % 2 == 0 && w1.size(1) % 2 == 0 && detail::has_block_products<at::BFloat16>()
-                                   : detail::has_block_products<float>();
-  if (!in_fp8 && fusible(x, base, scores, w1, w2, w3) && scores.scalar_type() == float32 && has_products) {
+  // Without products of bfloat16, or with sizes that are no whole pairs of them, in float32.
+  bool const narrow = x.scalar_type() == bfloat16 && !widens(x) && x.size(1) % 2 == 0 && w1.size(1) % 2 == 0 &&
+                      detail::has_block_products<at::BFloat16>();
+  if (!in_fp8 && fusible(x, base, scores, w1, w2, w3) && scores.scalar_type() == float32 && w1.numel() > 0 &&
+      detail::has_block_products<float>()) {
     auto const to = dispatch(choices, w1.size(0));
     auto const run = [&]<class T>(T) {
       return detail::RoutedExpertsFunction<T>::apply(x.contiguous(), base.contiguous(), scores.contiguous(), w1.contiguous(),
