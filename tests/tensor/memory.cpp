@@ -8,6 +8,9 @@
 #include <cstdlib>
 #include <cstring>
 
+// The kernel counts pages by the processor and adds these up now and then.
+constexpr std::int64_t slack = 1 << 20;
+
 TEST_CASE("the peak grows with what is touched and never falls") {
   auto const before = lierne::peak_resident_bytes();
   std::size_t const bytes = 64 << 20;
@@ -18,13 +21,13 @@ TEST_CASE("the peak grows with what is touched and never falls") {
   std::free(block);
   CHECK(during >= before);
   CHECK(during >= static_cast<std::int64_t>(bytes));
-  CHECK(lierne::peak_resident_bytes() >= during);
+  CHECK(lierne::peak_resident_bytes() >= during - slack);
 }
 
 TEST_CASE("the resident size follows what is touched and given back") {
   auto const before = lierne::resident_bytes();
   CHECK(before > 0);
-  CHECK(before <= lierne::peak_resident_bytes() + (1 << 20));  // the kernel's two counts are not taken at one time
+  CHECK(before <= lierne::peak_resident_bytes() + slack);
   std::size_t const bytes = 64 << 20;
   auto* const block = static_cast<char*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   REQUIRE(block != MAP_FAILED);

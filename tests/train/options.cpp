@@ -137,7 +137,8 @@ TEST_CASE("a program that has the options ends by the message of an error that n
   Options options;
   CLI::App app;
   options.add_to(app);
-  CHECK(std::get_terminate() == detail::end_by_message);
+  bool const by_message = std::get_terminate() == detail::end_by_message;
+  CHECK(by_message);
   std::set_terminate(usual);
 }
 
