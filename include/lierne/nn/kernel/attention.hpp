@@ -134,13 +134,7 @@ class AttentionPass {
     TileMemory<T> own_weight, queries;
     Memory(std::int64_t scores, std::int64_t results)
         : score(scores), result(results), own_weight(pair_of<T> == 1 ? 0 : scores), queries(results) {}
-    T* weight() const {
-      if constexpr (pair_of<T> == 1) {
-        return score;
-      } else {
-        return own_weight;
-      }
-    }
+    T* weight() const { return in_place_of(score, own_weight); }
   };
 
   void run_tile(std::int64_t b, std::int64_t head, Range rows, Memory const& memory, Rows<T> out, float* log_sums) const {

@@ -60,18 +60,25 @@ class AttentionGradient {
 
   static constexpr std::int64_t at_once = AttentionTiles::at_once;
 
-  /// Products are of keys by a whole tile of queries, those beyond the last zeros: scores and their gradients lie transposed, [at_once, tile].
+  /// Products are of keys by a whole tile of queries, those beyond the last zeros: scores and their gradients lie transposed,
+  /// [at_once, tile].
   struct Memory {
     TileMemory<float> score, change;
-    TileMemory<T> weight, weight_change, change_rows;  // the same as operands
+    TileMemory<T> own_weight, own_change, own_rows;  // the same as operands, where these are of another type
     TileMemory<T> query_columns, query_rows, up_columns, up_rows;
     TileMemory<T> columns, keys;  // the keys of a span, [blocks, H, at_once]
     TileMemory<float> query_change, query_change_rows;  // [H, tile], [tile, H]
     explicit Memory(AttentionTiles const& s)
-        : score(at_once * s.tile), change(at_once * s.tile), weight(at_once * s.tile), weight_change(at_once * s.tile),
-          change_rows(at_once * s.tile), query_columns(s.tile * s.size), query_rows(s.tile * s.size), up_columns(s.tile * s.size),
+        : score(at_once * s.tile), change(at_once * s.tile), own_weight(operand(s)), own_change(operand(s)), own_rows(operand(s)),
+          query_columns(s.tile * s.size), query_rows(s.tile * s.size), up_columns(s.tile * s.size),
           up_rows(s.tile * s.size), columns(at_once * s.size), keys((s.span + at_once) * s.size), query_change(s.tile * s.size),
           query_change_rows(s.tile * s.size) {}
+
+    static std::int64_t operand(AttentionTiles const& s) { return pair_of<T> == 1 ? 0 : at_once * s.tile; }
+    /// Probabilities and gradients of scores as left operands, and these gradients as a right one.
+    T* weight() const { return in_place_of(score, own_weight); }
+    T* weight_change() const { return in_place_of(change, own_change); }
+    T* change_rows() const { return in_place_of(change, own_rows); }
   };
 
   /// Of each query of a tile: what its softmax has been through, and the keys it sees.
@@ -130,9 +137,9 @@ class AttentionGradient {
       multiply<T>(seen, width, size, k.from(from), memory.query_columns, width, false, {memory.score, width});
       multiply<T>(seen, width, size, v.from(from), memory.up_columns, width, false, {memory.change, width});
       score_gradients(memory, queries, seen, width);
-      multiply<T>(seen, size, width, {memory.weight, width}, memory.up_rows, size, true, dv.from(from));
-      multiply<T>(seen, size, width, {memory.weight_change, width}, memory.query_rows, size, true, dk.from(from));
-      multiply<T>(size, width, whole_pairs<T>(seen), {memory.keys + (from - key_span.begin) * size, at_once}, memory.change_rows, width,
+      multiply<T>(seen, size, width, {memory.weight(), width}, memory.up_rows, size, true, dv.from(from));
+      multiply<T>(seen, size, width, {memory.weight_change(), width}, memory.query_rows, size, true, dk.from(from));
+      multiply<T>(size, width, whole_pairs<T>(seen), {memory.keys + (from - key_span.begin) * size, at_once}, memory.change_rows(), width,
                   from > lowest, {memory.query_change, width});
     }
     add_to_queries(s_.head(data_.dq, b, head, s_.heads).from(rows.begin), memory, count, width, first);
@@ -156,7 +163,7 @@ class AttentionGradient {
   /// see the key.
   void score_gradients(Memory const& memory, Queries const& queries, std::int64_t keys, std::int64_t width) const {
     float *const score = memory.score, *const change = memory.change;
-    T *const weight = memory.weight, *const weight_change = memory.weight_change, *const change_rows = memory.change_rows;
+    T *const weight = memory.weight(), *const weight_change = memory.weight_change(), *const change_rows = memory.change_rows();
     float const *const log_sum = queries.log_sum, *const along = queries.along, factor = data_.scale;
     auto const *const begin = queries.begin, *const end = queries.end;
     with_vectors([=]() __attribute__((always_inline)) {
@@ -174,7 +181,7 @@ class AttentionGradient {
         round_to(weight + j * width, x, width);
         round_to(weight_change + j * width, dx, width);
       }
-      pack_rows<T>({weight_change, width}, keys, width, change_rows);
+      if constexpr (pair_of<T> != 1) pack_rows<T>({weight_change, width}, keys, width, change_rows);
     });
   }
 

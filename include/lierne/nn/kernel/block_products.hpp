@@ -57,6 +57,16 @@ constexpr std::int64_t whole_pairs(std::int64_t count) {
   return (count + pair_of<T> - 1) / pair_of<T> * pair_of<T>;
 }
 
+/// Where operands made of `numbers` lie: there, if they are of that type, and otherwise in `own`.
+template <class T>
+T* in_place_of(TileMemory<float> const& numbers, TileMemory<T> const& own) {
+  if constexpr (pair_of<T> == 1) {
+    return numbers;
+  } else {
+    return own;
+  }
+}
+
 /// c = a b, or c += a b: c is [m, n] and the inner size k a whole number of pairs. `b` as the functions below make it,
 /// with `columns` elements a row. On the calling thread.
 template <class T>

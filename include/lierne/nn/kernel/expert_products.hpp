@@ -102,7 +102,7 @@ struct TokenMemory {
   TileMemory<T> left, turned, right;
   TileMemory<float> sum;
   TokenMemory(std::int64_t rows, std::int64_t columns)
-      : left(rows * product_tokens), turned(rows * product_tokens), right(columns * product_tokens),
+      : left(rows * product_tokens), turned(pair_of<T> == 1 ? 0 : rows * product_tokens), right(columns * product_tokens),
         sum(pair_of<T> == 1 ? 0 : rows * columns) {}
 };
 
@@ -122,18 +122,19 @@ void multiply_tokens(Rows<T> out, Rows<T const> a, std::int64_t m, Rows<T const>
     for (std::int64_t i = 0; i < m; ++i) std::fill_n(out.from(i).data, n, T(0.0F));
     return;
   }
+  T const* const turned = pair_of<T> == 1 ? memory.left : memory.turned;
   for (std::int64_t token = 0; token < tokens; token += product_tokens) {
     auto const count = std::min(product_tokens, tokens - token), inner = (count + token_step - 1) / token_step * token_step;
     with_vectors([&]() __attribute__((always_inline)) {
       pack_columns<T>(a.from(token), count, m, memory.left, inner);
-      unpack_columns<T>(memory.left, m, inner, memory.turned);
+      if constexpr (pair_of<T> != 1) unpack_columns<T>(memory.left, m, inner, memory.turned);
       pack_rows<T>(b.from(token), count, n, memory.right);
       for (auto i = whole_pairs<T>(count) * n; i < inner * n; ++i) memory.right[i] = T(0.0F);
     });
     for (std::int64_t column = 0; column < n; column += product_columns) {
       for (std::int64_t row = 0; row < m; row += product_rows) {
         multiply<T>(std::min(product_rows, m - row), std::min(product_columns, n - column), inner,
-                    {memory.turned + row * inner, inner}, memory.right + column * pair_of<T>, n, token > 0,
+                    {turned + row * inner, inner}, memory.right + column * pair_of<T>, n, token > 0,
                     {sum.from(row).data + column, sum.stride});
       }
     }
