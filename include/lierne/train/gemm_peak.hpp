@@ -72,20 +72,19 @@ LIERNE_INLINE double measure_gemm(GemmShape const& shape, Dtype dtype, double se
     auto const product = at::mm(rows, weight);
     return std::chrono::duration<double>(Now::now() - begin).count();
   };
-  // A slow dtype must not hold the run up: a few rows tell how many the time has room for.
-  auto const few = std::min<std::int64_t>(shape.rows, 32);
   auto const a = at::ones({shape.rows, shape.inner}, at::TensorOptions().dtype(dtype));
-  time(a.narrow(0, 0, few));
-  double const probe = time(a.narrow(0, 0, few));
-  auto const room = static_cast<std::int64_t>(seconds / 8 / std::max(probe, 1e-9) * static_cast<double>(few));
-  auto const rows = std::clamp<std::int64_t>(room, few, shape.rows);
-  auto const measured = a.narrow(0, 0, rows);
-  double best = 1e300;
+  // A slow dtype must not hold the run up: from a few rows to as many as a part of the time has room for. One product says
+  // little of that where other programs run.
+  auto rows = std::min<std::int64_t>(shape.rows, 32);
+  time(a.narrow(0, 0, rows));
+  double best = 0;
   auto const begin = Now::now();
   do {
-    best = std::min(best, time(measured));
+    double const taken = time(a.narrow(0, 0, rows));
+    best = std::max(best, operations(rows) / std::max(taken, 1e-9));
+    if (taken < seconds / 8) rows = std::min(2 * rows, shape.rows);
   } while (std::chrono::duration<double>(Now::now() - begin).count() < seconds);
-  return operations(rows) / best;
+  return best;
 }
 
 LIERNE_INLINE std::optional<double> gpu_peak(std::string_view name, Dtype dtype) {
